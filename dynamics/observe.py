@@ -1,0 +1,114 @@
+"""What is read off a run: share per basin among survivors, escape rate with its error, histograms over time, distances."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from dynamics.simulation import Simulation
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Who was where at every step. counts (steps + 1, basins): all that had not diverged yet; among: only those that never diverged
+    during the whole run; diverged (steps + 1,): how many had by then; n: all trajectories."""
+
+    counts: np.ndarray
+    among: np.ndarray
+    diverged: np.ndarray
+    n: int
+
+
+@dataclass(frozen=True)
+class EscapeRate:
+    """rate and its standard error per step over `window` (first, last step); both None, with a `reason`, where no rate can be given.
+
+    Unpacks: `rate, stderr = out.escape_rate(10, 60)`.
+    """
+
+    rate: float | None
+    stderr: float | None
+    window: tuple[int, int]
+    reason: str = ""
+
+    def __iter__(self):
+        return iter((self.rate, self.stderr))
+
+
+def escape_rate(counts: np.ndarray, first: int, last: int, fewest: int = 10) -> EscapeRate:
+    """Rate r of log counts(t) = c - r t, least squares weighted by counts, over steps first ... last.
+
+    The standard error takes into account that the same trajectories are counted at every step: given the count at `first`, leaving is
+    thinning, so Cov(log N_s, log N_t) = 1/N_min(s,t) - 1/N_first. It assumes that few come back.
+    """
+    window = (first, last)
+    if not 0 <= first < last < len(counts):
+        raise ValueError(f"window {first} ... {last}; the run has steps 0 ... {len(counts) - 1}: choose first < last among them")
+    t, n = np.arange(first, last + 1), counts[first : last + 1].astype(float)
+    enough = np.cumsum(n < fewest) == 0
+    t, n = t[enough], n[enough]
+    if len(t) < 3:
+        return EscapeRate(
+            None,
+            None,
+            window,
+            f"fewer than {fewest} trajectories are left at step {first + len(t)}; start the window earlier or run more trajectories",
+        )
+    centre = np.average(t, weights=n)
+    slope = n * (t - centre) / np.sum(n * (t - centre) ** 2)  # the estimate is linear in log n
+    covariance = np.maximum(1 / np.maximum.outer(n, n) - 1 / n[0], 0)
+    rate = -float(slope @ np.log(n))
+    stderr = float(np.sqrt(slope @ covariance @ slope))
+    return EscapeRate(rate, stderr, (first, int(t[-1])))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run leaves behind. w (n, dim): the last weights, NaN where diverged; kept (frames, n, dim): weights at the steps `steps`."""
+
+    run: "Simulation"
+    w: np.ndarray
+    kept: np.ndarray
+    steps: np.ndarray
+    shares: Shares = field(repr=False)
+
+    @property
+    def survivors(self) -> int:
+        """How many of n never diverged during the whole run."""
+        return int(self.shares.n - self.shares.diverged[-1])
+
+    @property
+    def share(self) -> np.ndarray:
+        """(steps + 1, basins): among those survivors, the share in each basin at each step (NaN if nobody survives)."""
+        return self.shares.among / (self.survivors or np.nan)
+
+    @property
+    def share_left(self) -> np.ndarray:
+        """(steps + 1,): among those survivors, the share left of the (first) barrier at each step."""
+        if not self.run.landscape.barriers:
+            raise ValueError(f"{self.run.landscape!r} has no barrier, so no left side; use histogram or distance")
+        return self.share[:, 0]
+
+    def escape_rate(self, first: int, last: int, basin: int = 0) -> EscapeRate:
+        """Rate per step at which survivors leave a basin (the leftmost by default), from a log-linear fit over steps first ... last, weighted by counts."""
+        if not self.run.landscape.barriers:
+            raise ValueError(f"{self.run.landscape!r} has no barrier to escape over; use distance")
+        return escape_rate(self.shares.among[:, basin], first, last)
+
+    def histogram(self, edges: np.ndarray, axis: int = 0) -> np.ndarray:
+        """Counts (frames, bins) of w_axis over time; what lies outside the edges, or has diverged, is in no bin."""
+        return histogram(self.kept[..., axis], edges)
+
+    def distance(self, minimum) -> np.ndarray:
+        """Distance (frames, n) of every trajectory to a declared minimum, point or line; NaN where diverged."""
+        return minimum.distance(self.kept)
+
+
+def histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Counts (frames, bins) of values (frames, n) in equal bins between the first and the last edge."""
+    bins = len(edges) - 1
+    place = (values - edges[0]) * (bins / (edges[-1] - edges[0]))
+    inside = (place >= 0) & (place < bins)
+    flat = np.nonzero(inside)[0] * bins + place[inside].astype(np.int64)
+    return np.bincount(flat, minlength=len(values) * bins).reshape(len(values), bins)

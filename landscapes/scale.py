@@ -1,0 +1,98 @@
+"""The legal and the shown interval of a parameter, its unit and its meaning: one `Range` beside the mathematics
+validates the constructor, makes the slider, and documents."""
+
+import dataclasses
+import functools
+import math
+import numbers
+import types
+import typing
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """`low <= value <= high` is legal; a control shows `shown` (all of it by default), on a log axis if `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+    unit: str = ""
+    help: str = ""
+    shown: tuple[float, float] | None = None
+
+    def __post_init__(self):
+        if self.shown is None:
+            object.__setattr__(self, "shown", (self.low, self.high))
+
+    def __contains__(self, value) -> bool:
+        return math.isfinite(value) and self.low <= value <= self.high
+
+
+class Parameter(typing.NamedTuple):
+    """One field of a value: how it is called, what it may be, where it starts."""
+
+    name: str
+    kind: type  # int, float, str or bool
+    default: object
+    range: Range | None
+    choices: tuple = ()
+
+    @property
+    def help(self) -> str:
+        return self.range.help if self.range else ""
+
+
+@functools.cache
+def parameters(cls: type) -> tuple[Parameter, ...]:
+    """The fields of a dataclass that carry a `Range` or a choice (`Literal`), in order."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    found = []
+    for field in dataclasses.fields(cls):
+        hint, limits, choices = hints[field.name], None, ()
+        if typing.get_origin(hint) is typing.Annotated:
+            hint, *notes = typing.get_args(hint)
+            limits = next((note for note in notes if isinstance(note, Range)), None)
+        if typing.get_origin(hint) is typing.Literal:
+            choices = typing.get_args(hint)
+            hint = type(choices[0])
+        if isinstance(hint, types.UnionType):
+            hint = typing.get_args(hint)[0]
+        if limits or choices:
+            default = None if field.default is dataclasses.MISSING else field.default
+            found.append(Parameter(field.name, hint, default, limits, choices))
+    return tuple(found)
+
+
+def _show(value) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def check(value) -> None:
+    """Validate every field of a dataclass against its `Range`; whole floats become ints where an int is meant.
+
+    Raises ValueError naming the value, the demand and the remedy. Call it from `__post_init__`.
+    """
+    owner = type(value).__name__
+    for parameter in parameters(type(value)):
+        given = getattr(value, parameter.name)
+        object.__setattr__(value, parameter.name, legal(parameter, given, owner))
+
+
+def legal(parameter: Parameter, given, owner: str = ""):
+    """`given` as a legal value of this parameter, or ValueError."""
+    name, limits = (f"{owner}: " if owner else "") + parameter.name, parameter.range
+    if parameter.choices:
+        if given not in parameter.choices:
+            raise ValueError(f"{name} = {_show(given)}; choose one of {', '.join(map(repr, parameter.choices))}")
+        return given
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise ValueError(f"{name} = {_show(given)} is not a number; give one between {limits.low:g} and {limits.high:g}")
+    if not math.isfinite(given):
+        raise ValueError(f"{name} = {given} is not finite; give a number between {limits.low:g} and {limits.high:g}")
+    if parameter.kind is int and given != int(given):
+        raise ValueError(f"{name} = {given} is not whole; give an integer between {limits.low:g} and {limits.high:g}")
+    if given not in limits:
+        where = "below" if given < limits.low else "above"
+        raise ValueError(f"{name} = {_show(given)} is {where} the legal range {limits.low:g} ... {limits.high:g}; choose a value inside it")
+    return parameter.kind(given)
