@@ -91,7 +91,7 @@ class Result:
         return self.share[:, 0]
 
     def escape_rate(self, first: int, last: int, basin: int = 0) -> EscapeRate:
-        """Rate per step at which survivors leave a basin (the leftmost by default), from a log-linear fit over steps first ... last, weighted by counts."""
+        """Rate per step at which survivors leave a basin (the leftmost by default), log-linear over steps first ... last, weighted by counts."""
         if not self.run.landscape.barriers:
             raise ValueError(f"{self.run.landscape!r} has no barrier to escape over; use distance")
         return escape_rate(self.shares.among[:, basin], first, last)

@@ -2,8 +2,8 @@
 
 import functools
 import os
-from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -101,7 +101,8 @@ class Simulation:
         size = self.n * frames * self.landscape.dim * 8
         if size > MEMORY:
             raise ValueError(
-                f"n = {self.n:,} trajectories, {frames:,} kept frames: needs {size / 1e9:.1f} GB, at most {MEMORY / 1e9:.1f}; keep fewer steps or trajectories"
+                f"n = {self.n:,} trajectories, {frames:,} kept frames: needs {size / 1e9:.1f} GB of at most {MEMORY / 1e9:.1f}; "
+                "keep fewer steps or trajectories"
             )
         kept = np.empty((self.n, frames, self.landscape.dim))
         ensemble = _Ensemble(self, np.arange(self.n))

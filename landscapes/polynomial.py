@@ -239,7 +239,7 @@ def _latex_factor(factor: Factor, names) -> str:
         number = "" if abs(c) == 1 and letters else _latex_number(abs(c))
         parts.append(("-" if c < 0 else "+") + number + letters)
     text = "".join(parts).removeprefix("+") or "0"
-    single = len(parts) == 1 and (factor.power == 1 or "_" not in text and len(text) == 1)
+    single = len(parts) == 1 and (factor.power == 1 or ("_" not in text and len(text) == 1))
     if len(parts) == 1 and text in names:
         return _latex_power(text, factor.power)
     return text if single and factor.power == 1 and not text.startswith("-") else _latex_power(f"({text})", factor.power)
