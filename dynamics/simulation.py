@@ -152,9 +152,10 @@ class _Ensemble:
     def _advance_slice(self, part: slice, steps: int, every: int, kept: np.ndarray | None):
         w, memory, streams = self.w[part], self.memory[part], self.streams[part]
         counts, diverged = np.zeros((steps, len(self.barriers) + 1), np.int64), np.zeros(steps, np.int64)
-        path = np.empty((len(w), min(BLOCK, steps) + 1, w.shape[1]))
+        room = np.empty(len(w) * (min(BLOCK, steps) + 1) * w.shape[1])
         for at in range(0, steps, BLOCK):
-            path = path[:, : min(BLOCK, steps - at) + 1]
+            length = min(BLOCK, steps - at) + 1
+            path = room[: len(w) * length * w.shape[1]].reshape(len(w), length, -1)  # contiguous: a view would compile every rule twice
             path[:, 0] = w
             self.run.rule.advance(path, memory, self.table, self.source, streams, self.step + at)
             w[:] = path[:, -1]

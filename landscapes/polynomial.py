@@ -157,12 +157,12 @@ class Landscape(abc.ABC):
 
     def table(self) -> Roots | Terms:
         """The same factors as flat arrays, for the kernels."""
-        products = self.products()
+        products = [product._replace(factors=[factor for factor in product.factors if factor.power]) for product in self.products()]  # u^0 = 1
         if self.dim == 1 and len(products) == 1 and all(_is_root(factor) for factor in products[0].factors):
             factors = products[0].factors
             return Roots(
                 float(products[0].scale),
-                np.array([-sum(c for c, i, _ in factor.terms if i == 0) for factor in factors]),
+                np.array([-sum(c for c, i, _ in factor.terms if i == 0) for factor in factors], float),
                 np.array([factor.power for factor in factors], np.int64),
             )
         factors = [factor for product in products for factor in product.factors]
@@ -223,34 +223,39 @@ def _product_jet(product: Product, x, y):
 
 
 def _latex_number(value: float) -> str:
-    return f"{value:.4g}"
+    digits, _, exponent = f"{value:.4g}".partition("e")
+    return digits + (rf"\cdot 10^{{{int(exponent)}}}" if exponent else "")
 
 
 def _latex_power(base: str, exponent: int) -> str:
     return base if exponent == 1 else f"{base}^{{{exponent}}}"
 
 
+def _latex_term(c: float, exponents, names) -> str:
+    letters = "".join(_latex_power(name, e) for name, e in zip(names, exponents, strict=True) if e)
+    number = _latex_number(abs(c))
+    return ("-" if c < 0 else "+") + (letters if letters and number == "1" else number + letters)
+
+
+def _latex_sum(terms, names) -> str:
+    return "".join(_latex_term(c, exponents, names) for c, *exponents in terms if c).removeprefix("+") or "0"
+
+
 def _latex_factor(factor: Factor, names) -> str:
-    parts = []
-    for c, i, j in factor.terms:
-        if c == 0:
-            continue
-        letters = "".join(_latex_power(name, e) for name, e in zip(names, (i, j), strict=True) if e)
-        number = "" if abs(c) == 1 and letters else _latex_number(abs(c))
-        parts.append(("-" if c < 0 else "+") + number + letters)
-    text = "".join(parts).removeprefix("+") or "0"
-    single = len(parts) == 1 and (factor.power == 1 or ("_" not in text and len(text) == 1))
-    if len(parts) == 1 and text in names:
-        return _latex_power(text, factor.power)
-    return text if single and factor.power == 1 and not text.startswith("-") else _latex_power(f"({text})", factor.power)
+    text = _latex_sum(factor.terms, names)
+    monomial = text.startswith("w") and not {"+", "-"} & set(text)
+    bare = text in names or (monomial and factor.power == 1)
+    return _latex_power(text if bare else f"({text})", factor.power)
 
 
 def _latex_product(product: Product, names) -> str:
-    scale = "" if product.scale == 1 else "-" if product.scale == -1 else _latex_number(product.scale)
     factors = [factor for factor in product.factors if factor.power]
-    if len(factors) == 1 and factors[0].power == 1 and not scale:
-        return _latex_factor(factors[0], names).removeprefix("(").removesuffix(")")
-    return scale + "".join(_latex_factor(factor, names) for factor in factors) or "1"
+    if not factors or product.scale == 0:
+        return _latex_number(product.scale)
+    if product.scale == 1 and len(factors) == 1 and factors[0].power == 1:
+        return _latex_sum(factors[0].terms, names)
+    scale = {1: "", -1: "-"}.get(product.scale, _latex_number(product.scale))
+    return scale + "".join(_latex_factor(factor, names) for factor in factors)
 
 
 # Kernels: Q_k and its gradient from a table. A rule calls `outputs(table)` and `evaluate(table, k, w1, w2)`; which formulas
