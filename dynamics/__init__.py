@@ -2,29 +2,35 @@
 
 from dynamics.batches import Finite, Online, noise_covariance
 from dynamics.gd import GD
+from dynamics.heavy import HeavyTailedSGD
 from dynamics.langevin import Langevin
 from dynamics.mala import MALA
 from dynamics.ngd import NGD
 from dynamics.rule import Rule
+from dynamics.sde import SDE
 from dynamics.sgd import SGD
 from dynamics.simulation import Frame, Simulation
 from dynamics.start import At, Uniform
+from dynamics.underdamped import UnderdampedSDE
 
-RULES: dict[str, type[Rule]] = {cls.__name__: cls for cls in (GD, SGD, NGD, Langevin, MALA)}
+RULES: dict[str, type[Rule]] = {cls.__name__: cls for cls in (GD, SGD, NGD, Langevin, MALA, SDE, UnderdampedSDE, HeavyTailedSGD)}
 
 __all__ = [
     "GD",
     "MALA",
     "NGD",
     "RULES",
+    "SDE",
     "SGD",
     "At",
     "Finite",
     "Frame",
+    "HeavyTailedSGD",
     "Langevin",
     "Online",
     "Rule",
     "Simulation",
+    "UnderdampedSDE",
     "Uniform",
     "noise_covariance",
 ]

@@ -1,7 +1,8 @@
 """One random stream per trajectory, for kernels: xoroshiro128++, seeded by (seed, trajectory).
 
 A trajectory's numbers then depend on neither the number of threads nor that of other trajectories.
-Sources: Blackman & Vigna 2021 (xoroshiro128++, splitmix64); Marsaglia & Tsang 2000 (gamma; ziggurat, as improved by Doornik 2005).
+Sources: Blackman & Vigna 2021 (xoroshiro128++, splitmix64); Marsaglia & Tsang 2000 (gamma; ziggurat, as improved by Doornik 2005);
+Kanter 1975 (stable laws).
 """
 
 import math
@@ -142,6 +143,18 @@ def chi2(constants, s):
         v = (1.0 + c * x) ** 3
         if v > 0.0 and (0.0331 * x * x * x * x < u or math.log(1.0 - u) < 0.5 * x * x + d * (1.0 - v + math.log(v))):
             return 2.0 * d * v, s
+
+
+@kernel
+def positive_stable(a, s):
+    """A > 0 with E exp(-s A) = exp(-s^a), 0 < a <= 1 (A = 1 at a = 1): sqrt(2 A) N(0, 1) is then symmetric (2a)-stable of scale 1.
+
+    Kanter 1975; Chambers, Mallows & Stuck 1976.
+    """
+    u, s = uniform(s)
+    e, s = exponential(s)
+    angle = math.pi * (1.0 - u)  # above 0
+    return math.sin(a * angle) / math.sin(angle) ** (1.0 / a) * (math.sin((1.0 - a) * angle) / e) ** ((1.0 - a) / a), s
 
 
 @kernel
