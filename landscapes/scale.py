@@ -25,7 +25,7 @@ class Range:
             object.__setattr__(self, "shown", (self.low, self.high))
 
     def __contains__(self, value) -> bool:
-        return math.isfinite(value) and self.low <= value <= self.high
+        return self.low <= value <= self.high  # false for NaN
 
 
 class Parameter(typing.NamedTuple):
@@ -64,7 +64,10 @@ def parameters(cls: type) -> tuple[Parameter, ...]:
 
 
 def _show(value) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        text = "a huge number"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -83,15 +86,15 @@ def legal(parameter: Parameter, given, owner: str = ""):
     """`given` as a legal value of this parameter, or ValueError."""
     name, limits = (f"{owner}: " if owner else "") + parameter.name, parameter.range
     if parameter.choices:
-        if given not in parameter.choices:
+        if not isinstance(given, parameter.kind) or given not in parameter.choices:
             raise ValueError(f"{name} = {_show(given)}; choose one of {', '.join(map(repr, parameter.choices))}")
         return given
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
         raise ValueError(f"{name} = {_show(given)} is not a number; give one between {limits.low:g} and {limits.high:g}")
-    if not math.isfinite(given):
+    if given != given or abs(given) == math.inf:  # math.isfinite cannot take 10**400
         raise ValueError(f"{name} = {given} is not finite; give a number between {limits.low:g} and {limits.high:g}")
     if parameter.kind is int and given != int(given):
-        raise ValueError(f"{name} = {given} is not whole; give an integer between {limits.low:g} and {limits.high:g}")
+        raise ValueError(f"{name} = {_show(given)} is not whole; give an integer between {limits.low:g} and {limits.high:g}")
     if given not in limits:
         where = "below" if given < limits.low else "above"
         raise ValueError(f"{name} = {_show(given)} is {where} the legal range {limits.low:g} ... {limits.high:g}; choose a value inside it")

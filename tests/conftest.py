@@ -1,0 +1,59 @@
+"""What all tests share: one thread a BLAS call, reproducible examples, and where Chromium is."""
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # read when NumPy is imported; the kernels' own pool is not concerned
+    os.environ.setdefault(name, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import functools
+import importlib.util
+import shutil
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=50)
+hypothesis.settings.load_profile("reproducible")
+
+collect_ignore_glob = ["bench_*.py"]  # scripts, run by `make bench`
+
+BROWSER_REQUIRED = bool(os.environ.get("LAMBDASCAPE_REQUIRE_BROWSER"))
+
+
+@functools.cache
+def find_chromium() -> str | None:
+    """The machine's Chromium: `$LAMBDASCAPE_CHROMIUM`, or one of its usual names."""
+    names = (os.environ.get("LAMBDASCAPE_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((path for path in map(shutil.which, filter(None, names)) if path), None)
+
+
+def no_browser() -> str | None:
+    """Why tests marked `browser` cannot run here, if they cannot."""
+    if find_chromium() is None:
+        return "no Chromium: install it (Debian: apt-get install chromium) or name it in LAMBDASCAPE_CHROMIUM"
+    if importlib.util.find_spec("playwright") is None:
+        return "no Playwright: pip install -e '.[test]'"
+    return None
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser; for tests marked `browser`."""
+    return find_chromium()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("browser") and (reason := no_browser()):
+        pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Where browser tests are required, one that would skip, for whatever reason, fails."""
+    report = yield
+    if BROWSER_REQUIRED and report.skipped and item.get_closest_marker("browser"):
+        report.outcome = "failed"
+        report.longrepr = f"required here, but skipped: {call.excinfo.value if call.excinfo else report.longrepr}"
+    return report
