@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
@@ -91,33 +91,30 @@ class Simulation:
                 yield Frame(done + rows.stop, kept[:, j], counts[rows], diverged[rows])
             done = stop
 
-    def run(self, every: int | None = None) -> Result:
+    def run(self, every: int | None = None, watch: Callable[[int], object] | None = None) -> Result:
         """The whole run; all weights are kept at every `every`-th step (default: 200 times; 1 keeps all).
 
+        `watch(step)` is called several times a second; an exception from it, or Ctrl-C, ends the run there.
         Raises ValueError beforehand if that needs more than 1 GiB.
         """
         every = every or max(1, -(-self.steps // 200))
         frames = 1 + -(-self.steps // every)
-        size = self.n * frames * self.landscape.dim * 8
+        size = 8 * (self.n * frames * self.landscape.dim + (self.steps + 1) * (2 * len(self.landscape.barriers) + 3))
         if size > MEMORY:
             raise ValueError(
-                f"n = {self.n:,} trajectories, {frames:,} kept frames: needs {size / 1e9:.1f} GB of at most {MEMORY / 1e9:.1f}; "
-                "keep fewer steps or trajectories"
+                f"n = {self.n:,} trajectories, {frames:,} kept frames, counts at {self.steps:,} steps: needs {size / 1e9:.1f} GB "
+                f"of at most {MEMORY / 1e9:.1f}; keep fewer steps or trajectories"
             )
         kept = np.empty((self.n, frames, self.landscape.dim))
         ensemble = _Ensemble(self, np.arange(self.n))
         kept[:, 0] = ensemble.w
-        first = ensemble.now()
-        counts, diverged = ensemble.advance(self.steps, every, kept[:, 1:])
-        counts = np.concatenate([first[0][None], counts])
+        counts, diverged = ensemble.walk(every, kept[:, 1:], watch)
         lost = np.flatnonzero(np.isnan(ensemble.w[:, 0]))
         among = counts.copy()
         if len(lost):  # the diverged run once more, alone, so that they can be taken out of the counts of those who survive
-            again = _Ensemble(self, lost)
-            among[0] -= again.now()[0]
-            among[1:] -= again.advance(self.steps, every, None)[0]
+            among -= _Ensemble(self, lost).walk(self.steps, None, watch)[0]
         steps = np.minimum(np.arange(frames) * every, self.steps)
-        return Result(self, ensemble.w, np.swapaxes(kept, 0, 1), steps, Shares(counts, among, np.concatenate([[first[1]], diverged]), self.n))
+        return Result(self, ensemble.w, np.swapaxes(kept, 0, 1), steps, Shares(counts, among, diverged, self.n))
 
 
 _EXAMPLE = {"landscape": "DoubleWell(w0=1.8, d1=1, d2=2)", "rule": "SGD(lr=0.01)", "data": "Online() or Finite(size=1000)"}
@@ -141,6 +138,27 @@ class _Ensemble:
         counts, diverged = np.zeros((1, len(self.barriers) + 1), np.int64), np.zeros(1, np.int64)
         _tally(self.w[:, None], self.barriers, counts, diverged)
         return counts[0], diverged[0]
+
+    def walk(self, every: int, kept: np.ndarray | None, watch) -> tuple[np.ndarray, np.ndarray]:
+        """All steps of the run, in pieces of about CHUNK; fill kept (n, frames, dim); return counts (steps + 1, basins) and diverged (steps + 1,)."""
+        run, done, (counts, diverged) = self.run, 0, self.now()
+        tallies = [(counts[None], np.array([diverged]))]
+        while done < run.steps:
+            piece = max(16, CHUNK // len(self.w))  # fewer steps at once would cost more in calls than in steps
+            if kept is None or piece >= every:
+                length = min(run.steps - done, piece if kept is None else piece // every * every)
+                tallies.append(self.advance(length, every, None if kept is None else kept[:, done // every :]))
+                done += length
+            else:
+                length = min(run.steps - done, piece, every - done % every)
+                tallies.append(self.advance(length, every, None))
+                done += length
+                if done % every == 0 or done == run.steps:
+                    kept[:, -(-done // every) - 1] = self.w
+            if watch:
+                watch(done)
+        counts, diverged = zip(*tallies, strict=True)
+        return np.concatenate(counts), np.concatenate(diverged)
 
     def advance(self, steps: int, every: int, kept: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Move on; fill kept (n, ceil(steps/every), dim); return counts (steps, basins) and diverged (steps,)."""
