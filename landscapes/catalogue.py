@@ -159,11 +159,9 @@ class NormalCrossing(Landscape):
 
     @property
     def minima(self):
-        return (
-            Minimum("O", ORIGIN, Fraction(1, 2 * max(self.k1, self.k2)), 2 if self.k1 == self.k2 else 1),
-            _on_a_line("line w₁ = 0", (0.0, 1.0), self.k1, (0.0, 1.0)),
-            _on_a_line("line w₂ = 0", (1.0, 0.0), self.k2, (1.0, 0.0)),
-        )
+        lines = (_on_a_line("line w₁ = 0", (0.0, 1.0), self.k1, (0.0, 1.0)), _on_a_line("line w₂ = 0", (1.0, 0.0), self.k2, (1.0, 0.0)))
+        crossing = Minimum("O", ORIGIN, Fraction(1, 2 * max(self.k1, self.k2)), 2 if self.k1 == self.k2 else 1)
+        return (crossing, *sorted(lines, key=lambda minimum: minimum.lam))
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,16 @@
 """What all tests share: one thread a BLAS call, reproducible examples, and where Chromium is."""
 
-import os
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # read when NumPy is imported; the kernels' own pool is not concerned
-    os.environ.setdefault(name, "1")
-os.environ.setdefault("MPLBACKEND", "Agg")
-
 import functools
 import importlib.util
+import os
 import shutil
 
 import hypothesis
 import pytest
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # read when NumPy is imported; the kernels' own pool is not concerned
+    os.environ.setdefault(name, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
 
 hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("reproducible")
