@@ -105,7 +105,7 @@ def noise_covariance(landscape: Landscape, w, batch: int, data: Online | Finite 
 @kernel
 def prepare(source, batch):
     """What all batches of this size share: the constants of chi2_B, scales, and the split of the indices for shuffling."""
-    return chi2_constants(batch), source.vx / batch, np.sqrt(source.vy / batch), np.int64(np.log2(max(source.size, 1)) / 2)
+    return chi2_constants(batch), source.vx / batch, np.sqrt(source.vy / batch), max(np.int64(1), np.int64(np.log2(max(source.size, 1)) / 2))
 
 
 @kernel

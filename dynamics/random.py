@@ -169,20 +169,21 @@ def _below(key, x, limit):
 def permuted(key, position, n, bits):
     """Entry `position` of a pseudo-random permutation of 0 ... n - 1, chosen by `key`, without storing it.
 
-    A Feistel network of eight rounds on Z_a x Z_b, a = 2^bits near sqrt(n), a b >= n; values beyond n walk on
-    (Black & Rogaway 2002, "Ciphers with arbitrary finite domains").
+    A Feistel network of eight rounds on Z_a x Z_b, a = 2^bits near sqrt(n) and at least 2, a b >= n; values beyond n walk on
+    (Black & Rogaway 2002, "Ciphers with arbitrary finite domains"). Fewer than 16 indices need 24 rounds to reach all orders equally.
     """
+    rounds = 12 if bits == 1 else 4
     a = np.int64(1) << bits
     b = (n + a - 1) >> bits
     x = position
     while True:
-        left, right = x & (a - 1), x >> bits
-        for _ in range(4):
-            left = (left + _below(key, right, a)) & (a - 1)
-            key = _rotate(key, 13)
-            right += _below(key, left, b)
+        left, right, k = x & (a - 1), x >> bits, key
+        for _ in range(rounds):
+            left = (left + _below(k, right, a)) & (a - 1)
+            k = _rotate(k, 13)
+            right += _below(k, left, b)
             right -= b if right >= b else 0
-            key = _rotate(key, 13)
+            k = _rotate(k, 13)
         x = (right << bits) | left
         if x < n:
             return x
