@@ -1,6 +1,7 @@
 """What all tests share: one thread a BLAS call, reproducible examples, and where Chromium is."""
 
 import functools
+import gc
 import importlib.util
 import os
 import shutil
@@ -34,6 +35,14 @@ def no_browser() -> str | None:
     if importlib.util.find_spec("playwright") is None:
         return "no Playwright: pip install -e '.[test]'"
     return None
+
+
+@pytest.fixture(scope="session")
+def compiled():
+    """A function: how many specialisations of kernels exist in this process."""
+    from numba.core.dispatcher import Dispatcher
+
+    return lambda: sum(len(kernel.signatures) for kernel in gc.get_objects() if isinstance(kernel, Dispatcher))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Landscapes against exact rational arithmetic on the expanded polynomials (a float is a rational number)."""
 
-import gc
 import math
 import pickle
 import re
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba.core.dispatcher import Dispatcher
 
 import landscapes
 from dynamics import GD, SGD, Simulation
@@ -375,12 +373,7 @@ def test_every_degree_and_position_of_the_catalogue_has_a_range_with_a_help_text
     assert (cls.__doc__ or "").startswith("Q = ")
 
 
-def compiled() -> int:
-    """How many specialisations of kernels exist in this process."""
-    return sum(len(kernel.signatures) for kernel in gc.get_objects() if isinstance(kernel, Dispatcher))
-
-
-def test_changing_degrees_or_the_landscape_compiles_nothing_new():
+def test_changing_degrees_or_the_landscape_compiles_nothing_new(compiled):
     def visit(*chosen):
         for landscape in chosen:
             for rule in (GD(), SGD()):
