@@ -1,0 +1,191 @@
+"""The lab's six figures: empty Bokeh figures with named sources, which `lab.js` fills from one store of arrays.
+
+Nothing here computes: `picture.py` says what is shown. The browser owns what changes while a run is played, so playing costs the
+server nothing; the server only replaces the store.
+"""
+
+from bokeh.models import BasicTicker, ColumnDataSource, CustomJSTickFormatter, LabelSet, LogTicker, Range1d, Span
+from bokeh.plotting import figure
+
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#7a7a7a"  # Okabe & Ito, and a grey that reads on black and on white
+RULE_COLOURS = {"a": BLUE, "b": ORANGE}
+HEIGHT = 300
+
+_SHORT = CustomJSTickFormatter(
+    code="""
+    const a = Math.abs(tick)
+    if (a == 0) return "0"
+    if (a >= 1e5 || a < 1e-3) {
+        const e = Math.floor(Math.log10(a) + 1e-9), m = tick / 10**e
+        const sup = String(e).split("").map(c => "⁰¹²³⁴⁵⁶⁷⁸⁹"["0123456789".indexOf(c)] ?? "⁻").join("")
+        return (Math.abs(m - 1) < 1e-6 ? "10" : m.toFixed(0) + "·10") + sup
+    }
+    return String(+tick.toPrecision(4))
+    """
+)
+
+
+def source(name: str, *columns: str) -> ColumnDataSource:
+    """An empty source that the browser finds by its name."""
+    return ColumnDataSource({column: [] for column in columns}, name=name)
+
+
+def canvas(name: str, x: str, y: str, **options) -> figure:
+    """One of the lab's figures: fixed ranges, no toolbar, nothing that moves by itself."""
+    fig = figure(
+        name=name,
+        height=HEIGHT,
+        min_width=240,
+        sizing_mode="stretch_width",
+        x_range=Range1d(0, 1),
+        y_range=Range1d(*options.pop("y_range", (0, 1))),
+        toolbar_location=None,
+        tools="",
+        x_axis_label=x,
+        y_axis_label=y,
+        output_backend="canvas",
+        min_border_right=12,
+        **options,
+    )
+    fig.background_fill_color = fig.border_fill_color = None
+    fig.outline_line_color = None
+    for axis in (fig.xaxis, fig.yaxis):
+        axis.formatter = _SHORT
+        axis.axis_label_text_font_style = "normal"
+        axis.minor_tick_line_color = None
+    fig.xaxis.ticker = BasicTicker(desired_num_ticks=5)
+    log = options.get("y_axis_type") == "log"
+    fig.yaxis.ticker = LogTicker(desired_num_ticks=5) if log else BasicTicker(desired_num_ticks=5)
+    fig.grid.grid_line_alpha = 0.35
+    return fig
+
+
+def with_now(fig: figure) -> figure:
+    """The figure with a thin line at the moment that is played."""
+    fig.add_layout(Span(location=0, dimension="height", line_color=GREY, line_dash="dotted", name=f"now-{fig.name}"))
+    return fig
+
+
+def landscape_1d() -> figure:
+    """K(w) with the trajectories as dots on it; the strip below marks where eta H > 2."""
+    fig = canvas("potential", "w", "K(w)")
+    fig.quad(
+        "left",
+        "right",
+        "bottom",
+        "top",
+        source=source("steep", "left", "right", "bottom", "top"),
+        fill_color="#cc79a7",
+        fill_alpha=0.45,
+        line_width=0,
+    )
+    fig.line("x", "y", source=source("curve", "x", "y"), line_color=GREY, line_width=2)
+    fig.multi_line("x", "y", source=source("barrier", "x", "y"), line_color=GREY, line_dash="dashed")
+    for rule, colour in reversed(RULE_COLOURS.items()):
+        fig.scatter("x", "y", source=source(f"dots-{rule}", "x", "y"), size=8, color=colour, alpha=0.5, line_color="white", line_width=0.5)
+    fig.scatter("x", "y", source=source("minima", "x", "y", "text"), size=10, marker="triangle", color=GREEN)
+    fig.add_layout(
+        LabelSet(
+            x="x",
+            y="y",
+            text="text",
+            source=fig.renderers[-1].data_source,
+            y_offset=9,
+            text_align="center",
+            text_font_size="12px",
+            text_color=GREEN,
+            text_font_style="bold",
+        )
+    )
+    return fig
+
+
+def landscape_2d() -> figure:
+    """log K as a map with level lines and moving trajectories, each with a short tail."""
+    fig = canvas("map", "w₁", "w₂")
+    fig.image("image", "x", "y", "dw", "dh", source=source("terrain", "image", "x", "y", "dw", "dh"), palette="Greys256", level="image", alpha=0.6)
+    fig.line("x", "y", source=source("levels", "x", "y"), line_color=GREY, line_alpha=0.6, line_width=1)
+    for rule, colour in reversed(RULE_COLOURS.items()):
+        fig.line("x", "y", source=source(f"tails-{rule}", "x", "y"), line_color=colour, line_alpha=0.45, line_width=1.5)
+        fig.scatter("x", "y", source=source(f"spots-{rule}", "x", "y"), size=6, color=colour, alpha=0.8, line_color="white", line_width=0.5)
+    fig.scatter("x", "y", source=source("places", "x", "y", "text"), size=10, marker="triangle", color=GREEN)
+    fig.add_layout(
+        LabelSet(
+            x="x",
+            y="y",
+            text="text",
+            source=fig.renderers[-1].data_source,
+            x_offset=8,
+            y_offset=4,
+            text_font_size="12px",
+            text_color=GREEN,
+            text_font_style="bold",
+        )
+    )
+    fig.scatter("x", "y", source=source("pointer", "x", "y"), size=12, marker="cross", color="#cc79a7", line_width=2)
+    return fig
+
+
+def density() -> figure:
+    """Density of w over time: blue for A, orange for B, both where they overlap."""
+    fig = canvas("density", "step", "w")
+    fig.image_rgba("image", "x", "y", "dw", "dh", source=source("heat", "image", "x", "y", "dw", "dh"))
+    fig.multi_line("x", "y", source=source("theory", "x", "y"), line_color=GREEN, line_dash="dashed", line_width=2)
+    return with_now(fig)
+
+
+def bands(name: str, label: str, log: bool) -> figure:
+    """Median and 10-90 % band of a quantity over time, for both rules, with theory dashed."""
+    fig = canvas(name, "step", label, **({"y_axis_type": "log", "y_range": (1e-6, 10)} if log else {}))
+    for rule, colour in RULE_COLOURS.items():
+        band = source(f"{name}-{rule}", "x", "low", "middle", "high")
+        fig.varea("x", "low", "high", source=band, fill_color=colour, fill_alpha=0.2)
+        fig.line("x", "middle", source=band, line_color=colour, line_width=2.5)
+    fig.multi_line("x", "y", source=source(f"{name}-theory", "x", "y"), line_color=GREEN, line_dash="dashed", line_width=2)
+    return with_now(fig)
+
+
+def shares() -> figure:
+    """Share per basin among survivors on a log axis, the fitted escape rate, and the posterior's share."""
+    fig = canvas("shares", "step", "share left of the barrier", y_axis_type="log", y_range=(5e-4, 1.3))
+    for rule, colour in RULE_COLOURS.items():
+        fig.multi_line("x", "y", source=source(f"share-{rule}", "x", "y"), line_color=colour, line_width=2.5)
+        fig.line("x", "y", source=source(f"fit-{rule}", "x", "y"), line_color=colour, line_dash="dashed", line_width=1.5)
+    fig.multi_line("x", "y", source=source("share-bayes", "x", "y"), line_color=GREY, line_dash="dotdash", line_width=2)
+    return with_now(fig)
+
+
+def ending() -> figure:
+    """Where the ensemble is at the moment shown, over the normalised posterior."""
+    fig = canvas("ending", "w", "density")
+    fig.varea("x", "zero", "y", source=source("posterior", "x", "zero", "y"), fill_color=GREY, fill_alpha=0.45)
+    for rule, colour in RULE_COLOURS.items():
+        fig.step("x", "y", source=source(f"histogram-{rule}", "x", "y"), mode="after", line_color=colour, line_width=2)
+    return fig
+
+
+def lambda_hat() -> figure:
+    """The running estimate of lambda with its error, converging to the exact value at this n beta, and the exact lambda."""
+    fig = canvas("lambda", "draws per chain", "λ̂", x_axis_type="log")
+    trace = source("running", "x", "low", "middle", "high")
+    fig.varea("x", "low", "high", source=trace, fill_color=BLUE, fill_alpha=0.2)
+    fig.line("x", "middle", source=trace, line_color=BLUE, line_width=2.5)
+    fig.line("x", "y", source=source("at-nbeta", "x", "y"), line_color=ORANGE, line_width=2, line_dash="dashed")
+    fig.line("x", "y", source=source("exact", "x", "y"), line_color=GREEN, line_width=2)
+    return fig
+
+
+def noise_1d() -> figure:
+    """H, G and B Sigma along w: they agree where Q = 0 and part elsewhere."""
+    fig = canvas("noise", "w", "curvature, noise")
+    for name, colour, dash in (("hessian", ORANGE, "solid"), ("sigma", BLUE, "solid"), ("fisher", GREEN, "dashed")):
+        fig.line("x", "y", source=source(f"noise-{name}", "x", "y"), line_color=colour, line_dash=dash, line_width=2)
+    return fig
+
+
+def noise_2d() -> figure:
+    """The ellipses of Sigma, G and H at the pointer, each scaled to its own largest axis."""
+    fig = canvas("ellipse", "w₁", "w₂")
+    for name, colour, dash in (("hessian", ORANGE, "solid"), ("fisher", GREEN, "dashed"), ("sigma", BLUE, "solid")):
+        fig.multi_line("x", "y", source=source(f"ellipse-{name}", "x", "y"), line_color=colour, line_dash=dash, line_width=2.5)
+    return fig

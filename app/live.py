@@ -1,0 +1,100 @@
+"""Latest wins: one computation in flight for each visitor, only the newest request kept, an older one abandoned at its next result."""
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+log = logging.getLogger(__name__)
+ANSWER = 0.5  # seconds to wait for the browser's word that a picture is on the screen
+IDLE = 0.18  # seconds without a newer request before the fine picture is computed
+
+
+@functools.cache
+def jobs() -> ThreadPoolExecutor:
+    """Shared by all visitors; every result is a task of its own, so that they take turns."""
+    return ThreadPoolExecutor(4, thread_name_prefix="job")
+
+
+class Latest:
+    """`work(value)` yields results, each handed to `publish` (from a thread); calling this with a newer value abandons the older.
+
+    After a result of `work` that is a float, the next is computed only after so many seconds without a newer request; after one that
+    `slow` says goes to the browser, only once `shown()` has been called (or `ANSWER` seconds have passed).
+    """
+
+    def __init__(self, work: Callable[[object], Iterator], publish: Callable[[object], None], slow: Callable[[object], bool] = lambda result: False):
+        self.work, self.publish, self.slow = work, publish, slow
+        self.lock = threading.Lock()
+        self.wanted = None
+        self.phase = "free"  # free, busy, resting (may be interrupted), showing (may not)
+        self.timer = None
+        self.steps: Iterator = iter(())
+
+    def __call__(self, value) -> None:
+        with self.lock:
+            self.wanted = value
+            if self.phase in ("free", "resting"):
+                self._go()
+
+    def shown(self) -> None:
+        """The browser has drawn the last picture."""
+        with self.lock:
+            if self.phase == "showing":
+                self._go()
+
+    def close(self) -> None:
+        """Stop for good."""
+        with self.lock:
+            self.phase = "closed"
+            self.wanted, self.steps = None, iter(())
+            if self.timer:
+                self.timer.cancel()
+
+    def _go(self) -> None:  # with the lock held
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
+        self.phase = "busy"
+        jobs().submit(self._next)
+
+    def _wait(self, phase: str, seconds: float) -> None:  # with the lock held
+        def resume():
+            with self.lock:
+                if self.phase == phase and self.timer is timer:
+                    self._go()
+
+        self.phase = phase
+        timer = self.timer = threading.Timer(seconds, resume)
+        timer.daemon = True
+        timer.start()
+
+    def _next(self) -> None:
+        with self.lock:
+            if self.phase != "busy":
+                return
+            if self.wanted is not None:
+                self.steps, self.wanted = iter(self.work(self.wanted)), None
+        try:
+            result = next(self.steps, None)
+            if result is not None and not isinstance(result, float):
+                self.publish(result)
+        except Exception as error:
+            log.exception("a computation failed")
+            self.steps = iter(())
+            result = error
+            self.publish(error)
+        with self.lock:
+            if self.phase != "busy":
+                return
+            if self.wanted is not None and not self.slow(result):
+                self._go()
+            elif result is None:
+                self.phase = "free"
+            elif isinstance(result, float):
+                self._wait("resting", result)
+            elif self.slow(result):
+                self._wait("showing", ANSWER)
+            else:
+                self._go()

@@ -1,0 +1,280 @@
+"""The pages: one view a visitor, made by a call; this module holds only constants."""
+
+import functools
+import logging
+import pathlib
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import panel as pn
+import param
+from bokeh.models import ColumnDataSource
+
+from app import figures, lab
+from app.estimates import estimates
+from app.lab import Bayes, Lab
+from app.live import IDLE, Latest
+from app.picture import picture, results
+from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Posterior, Simulation, Sweep, Uniform
+from dynamics.presets import PRESETS, Verdict, judge
+from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangency, TripleWell, Valley
+
+HERE = pathlib.Path(__file__).parent
+DRAFT = 2000  # trajectories while a slider moves
+log = logging.getLogger(__name__)
+
+FIGURES = {
+    "potential": figures.landscape_1d,
+    "map": figures.landscape_2d,
+    "density": figures.density,
+    "far": functools.partial(figures.bands, "far", "distance to O", log=False),
+    "shares": figures.shares,
+    "near": functools.partial(figures.bands, "near", "distance", log=True),
+    "ending": figures.ending,
+    "lambda": figures.lambda_hat,
+    "noise": figures.noise_1d,
+    "ellipse": figures.noise_2d,
+}
+
+
+class LabView(pn.custom.JSComponent):
+    """The lab in the browser: controls, player and figures. Values come up as messages; everything it shows goes down as parameters."""
+
+    names = param.List(doc="the figures, in order")
+    figures = pn.custom.Children()
+    formula = pn.custom.Child()
+    controls = param.List(doc="groups of fields, see lab.controls")
+    story = param.Dict(default={}, doc="presets to choose from; claim and verdict of the chosen one")
+    notices = param.List(doc="messages about what could not be used")
+    theme = param.String()
+    projector = param.Boolean()
+    autoplay = param.Boolean(default=True)
+    style = param.String()
+
+    _esm = HERE / "lab.js"
+
+    def __init__(self, heard, **values):
+        self.heard = heard
+        super().__init__(**values)
+
+    def _handle_msg(self, data):
+        self.heard(data)
+
+
+class Picture(NamedTuple):
+    """Arrays for the store; `draft` while a finer one follows."""
+
+    arrays: dict
+    draft: bool
+
+
+class Estimated(NamedTuple):
+    """Arrays for the figure of lambda-hat."""
+
+    arrays: dict
+
+
+def work(state: Lab):
+    """All that a state shows, coarse first: what `Latest` iterates over."""
+    draft = state.run.n > DRAFT
+    outcomes = results(state, DRAFT)
+    yield Picture(picture(state, outcomes), draft)
+    yield IDLE
+    if draft:
+        outcomes = results(state, state.run.n)
+        yield Picture(picture(state, outcomes), False)
+    if state.preset:
+        yield verdict(state.preset, outcomes["a"])
+    for arrays in estimates(state):
+        yield Estimated(arrays)
+
+
+def verdict(name: str, shown) -> Verdict:
+    """Of the run that is shown, or, for presets that are more than one run, of all of them."""
+    preset = PRESETS[name]
+    return judge(preset, shown) if isinstance(preset.run, Simulation) else _whole_verdict(name)
+
+
+@functools.lru_cache(maxsize=32)  # thirty students who open the same sweep are one computation
+def _whole_verdict(name: str) -> Verdict:
+    preset = PRESETS[name]
+    return judge(preset, preset.run.run())
+
+
+def shown_run(preset) -> Simulation:
+    """The one run of a preset that the lab draws: itself, the middle of a sweep, or a run on the posterior's landscape."""
+    if isinstance(preset.run, Simulation):
+        return preset.run
+    if isinstance(preset.run, Sweep):
+        return next((run for run in preset.run.runs[len(preset.run.runs) // 2 :] if isinstance(run, Simulation)), Lab().run)
+    return replace(Lab().run, landscape=preset.run.landscape, start=None)
+
+
+def from_preset(name: str, before: Lab = Lab()) -> Lab:
+    """The lab with a preset in it, alone on the stage."""
+    preset = PRESETS[name]
+    run = shown_run(preset)
+    samples = preset.run.n if isinstance(preset.run, Posterior) else min(10_000_000, run.steps * getattr(run.rule, "batch", 1))
+    return Lab(run, None, Bayes(samples=max(1, int(samples))), replace(before.estimate, point=0), name)
+
+
+class Session:
+    """One visitor's lab: holds the state, hears the browser, shows results."""
+
+    def __init__(self, query: dict[str, str]):
+        self.state, messages = lab.decode(query)
+        if self.state.preset and set(query) <= {"preset", "page", "theme", "projector"}:
+            self.state = from_preset(self.state.preset)
+        self.store = ColumnDataSource(name="store")
+        self.estimate = ColumnDataSource(name="estimate")
+        self.formula = pn.pane.Markdown(formula(self.state), disable_math=False, sizing_mode="stretch_width", margin=0)
+        self.view = LabView(
+            self.hear,
+            names=list(FIGURES),
+            figures=[pn.pane.Bokeh(make(), sizing_mode="stretch_width", margin=0) for make in FIGURES.values()],
+            formula=self.formula,
+            controls=lab.controls(self.state),
+            story=story(self.state),
+            notices=messages,
+            theme=query.get("theme") if query.get("theme") in ("light", "dark") else "",
+            projector=query.get("projector") == "1",
+            style=(HERE / "lab.css").read_text(),
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+        self.doc = pn.state.curdoc
+        self.drawn = 0
+        self.latest = Latest(work, self.publish, slow=lambda result: isinstance(result, Picture))
+        self.show_at_once()
+
+    def show_at_once(self) -> None:
+        """The first picture is part of the page; computed once for all who open the same link."""
+        try:
+            self.store.data = self._columns(first_picture(self.state), True)
+        except (ValueError, MemoryError) as error:
+            self.view.notices = [*self.view.notices, str(error)]
+        self.latest(self.state)
+
+    def _columns(self, arrays: dict, draft: bool) -> dict:
+        self.drawn += 1
+        meta = arrays["meta"][:-1] + f', "drawn": {self.drawn}, "draft": {str(draft).lower()}}}'
+        return {name: [value] for name, value in arrays.items()} | {"meta": [meta]}
+
+    def publish(self, result) -> None:
+        """From a thread: hand over a result to the page's document."""
+        if self.doc is not None and self.doc.session_context:
+            self.doc.add_next_tick_callback(functools.partial(self.show, result))
+
+    def show(self, result) -> None:
+        match result:
+            case Picture(arrays, draft):
+                self.store.data = self._columns(arrays, draft)
+            case Estimated(arrays):
+                self.estimate.data = {name: [value] for name, value in arrays.items()}
+            case Verdict():
+                self.view.story = story(self.state, result)
+            case Exception():
+                known = isinstance(result, ValueError)
+                self.view.notices = [str(result) if known else "The computation failed; the last picture stays. Reset, or try other values."]
+            case _:
+                raise TypeError(f"{result!r} cannot be shown")
+
+    def hear(self, message: dict) -> None:
+        """What the browser says: {"set": {name: text}}, {"preset": name}, {"action": ...} or {"drawn": number}. Nothing in it is trusted."""
+        if not isinstance(message, dict):
+            return
+        if "drawn" in message:
+            self.latest.shown()
+        elif isinstance(message.get("set"), dict):
+            self.change({str(name): str(text) for name, text in list(message["set"].items())[:50]})
+        elif message.get("preset") in PRESETS:
+            self.replace(from_preset(message["preset"], self.state))
+        elif "preset" in message:
+            self.replace(replace(self.state, preset=""))
+        elif message.get("action") == "reset":
+            self.replace(from_preset(self.state.preset) if self.state.preset else Lab())
+        elif message.get("action") == "noise":
+            self.replace(replace(self.state, run=replace(self.state.run, seed=(self.state.run.seed + 1) % 2**31)))
+        elif message.get("action") == "surprise":
+            self.replace(random.choice(SURPRISES))
+
+    def change(self, values: dict[str, str]) -> None:
+        """New values from the form; what is wrong keeps its value, and a notice says so."""
+        state, messages = lab.decode({name: text.replace(" ", "") if name in ("start", "at") else text for name, text in values.items()}, self.state)
+        self.replace(state, messages, rebuild=bool(messages))
+
+    def replace(self, state: Lab, messages: Sequence[str] = (), rebuild: bool = True) -> None:
+        before, self.state = self.state, state
+        with pn.io.hold():
+            if rebuild or lab.shape(before) != lab.shape(state):
+                self.view.controls = lab.controls(state)
+            if before.run.landscape != state.run.landscape or lab.shape(before) != lab.shape(state):
+                self.formula.object = formula(state)
+            if state.preset != before.preset or (state.preset and state != before):
+                self.view.story = story(state)
+            self.view.notices = list(messages)
+            if pn.state.location:
+                pn.state.location.search = "?" + urlencode(lab.encode(state), safe=",")
+        self.latest(state)
+
+    def close(self) -> None:
+        """The tab has gone: stop computing and let go of everything."""
+        self.latest.close()
+        self.doc = None
+
+
+@functools.lru_cache(maxsize=32)
+def first_picture(state: Lab) -> dict:
+    """The draft that a page opens with; shared by everyone who opens the same link."""
+    return picture(state, results(state, DRAFT))
+
+
+def formula(state: Lab) -> str:
+    """The landscape and the update of each optimiser, in LaTeX (typeset offline by the MathJax that Bokeh brings)."""
+    landscape = state.run.landscape
+    variables = "w" if landscape.dim == 1 else "w_1, w_2"
+    lines = [rf"Q({variables}) = {landscape.latex}", r"K = \tfrac{v_x}{2}\,|Q - a|^2".replace("\\,", " ")]
+    return "\n\n".join(f"$${line}$$" for line in lines)
+
+
+def story(state: Lab, found: Verdict | None = None) -> dict:
+    """What to choose from, and the chosen preset's claim with its verdict."""
+    choices = [["", "Free play: or choose a figure of the literature …"], *([name, preset.title] for name, preset in PRESETS.items())]
+    if not state.preset:
+        return {"choices": choices, "chosen": ""}
+    preset = PRESETS[state.preset]
+    card = {"choices": choices, "chosen": state.preset, "cite": preset.cite, "claim": preset.claim, "note": preset.note}
+    return card | ({} if found is None else {"ok": None if found.ok is None else bool(found.ok), "verdict": found.text, "judged": True})
+
+
+SURPRISES = (
+    Lab(Simulation(DoubleWell(1.4, 1, 3), SGD(lr=0.03, batch=5), n=5000, steps=300), NGD(lr=0.05, batch=5, damping=5.0)),
+    Lab(Simulation(Valley(1, 1), SGD(lr=0.02, batch=20), n=2000, steps=2000, start=Uniform((-0.1, -2), (0.1, 2))), None),
+    Lab(
+        Simulation(Valley(1, 2), SGD(lr=0.02, batch=20), n=2000, steps=1000, start=Uniform((-0.3, -2), (0.3, 2))), NGD(lr=0.02, batch=20, damping=0.1)
+    ),
+    Lab(Simulation(Ring(1), SGD(lr=0.02, batch=4), n=2000, steps=400), Langevin(eps=0.002, nbeta=200, gamma=0)),
+    Lab(Simulation(Cusp(), SGD(lr=0.05, batch=2), n=2000, steps=400), SGD(lr=0.05, batch=20)),
+    Lab(Simulation(TripleWell(1.5, 1, 3, 2), SGD(lr=0.01, batch=5), n=5000, steps=400), HeavyTailedSGD(lr=0.01, batch=5, alpha=1.5)),
+    Lab(Simulation(NormalCrossing(1, 2), SGD(lr=0.05, batch=5), n=2000, steps=500), NGD(lr=0.01, batch=5, damping=0.1)),
+    Lab(
+        Simulation(Monomial(3), SGD(lr=0.05, batch=10, noise="isotropic", temperature=0.01), n=5000, steps=2000),
+        NGD(lr=0.002, noise="isotropic", temperature=0.01, damping=0.05),
+    ),
+    Lab(Simulation(Tangency(), SGD(lr=0.02, batch=10), n=2000, steps=500), MALA(eps=0.01, nbeta=300, gamma=0)),
+)
+
+
+def lab_page() -> pn.viewable.Viewable:
+    """The landscape lab for one visitor, from the query of its address; a visitor always gets a page, with the reason if it is not the lab."""
+    query = {name: values[0].decode("utf-8", "replace") for name, values in pn.state.session_args.items() if values}
+    try:
+        session = Session(query)
+    except Exception:
+        log.exception("a page could not be made")
+        return pn.pane.HTML("<h1>This page could not be made</h1><p>The link could not be turned into a picture. <a href='?'>Start afresh</a>.</p>")
+    pn.state.on_session_destroyed(lambda context: session.close())
+    return session.view

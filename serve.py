@@ -1,0 +1,8 @@
+"""`panel serve serve.py`: the pages live in `app`; a script that a server runs for every visitor only calls one."""
+
+import panel as pn
+
+from app.pages import lab_page
+
+pn.extension("mathjax", reconnect=True, raw_css=["html, body { margin: 0; height: 100%; overflow: hidden; }"])
+lab_page().servable(title="lambdascape")
