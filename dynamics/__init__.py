@@ -6,11 +6,13 @@ from dynamics.heavy import HeavyTailedSGD
 from dynamics.langevin import Langevin
 from dynamics.mala import MALA
 from dynamics.ngd import NGD
+from dynamics.posterior import Posterior, lambda_hat_exact
 from dynamics.rule import Rule
 from dynamics.sde import SDE
 from dynamics.sgd import SGD
 from dynamics.simulation import Frame, Simulation
 from dynamics.start import At, Uniform
+from dynamics.sweep import Sweep
 from dynamics.underdamped import UnderdampedSDE
 
 RULES: dict[str, type[Rule]] = {cls.__name__: cls for cls in (GD, SGD, NGD, Langevin, MALA, SDE, UnderdampedSDE, HeavyTailedSGD)}
@@ -28,9 +30,12 @@ __all__ = [
     "HeavyTailedSGD",
     "Langevin",
     "Online",
+    "Posterior",
     "Rule",
     "Simulation",
+    "Sweep",
     "UnderdampedSDE",
     "Uniform",
+    "lambda_hat_exact",
     "noise_covariance",
 ]
