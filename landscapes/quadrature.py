@@ -131,7 +131,10 @@ def _legendre(order: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _graded(length, change, resolution: Resolution, steady: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets and weights (rows, pieces, nodes) from each origin to its `length`: panels in t = log|offset|, laid by how log|Q| changes (`steady`: and log|offset|)."""
+    """Offsets and weights (rows, pieces, nodes) from each origin to its `length`: panels in t = log|offset|.
+
+    They are laid by how log|Q| changes, and with weight `steady` evenly in t.
+    """
     x, weight = _legendre(resolution.order)
     size = np.abs(length)
     reach = np.linspace(-30.0, 0.0, TABLE)  # t - log(size)
