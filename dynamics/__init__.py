@@ -1,6 +1,7 @@
 """How points move on a landscape: optimisers, samplers, exact posteriors, and what is read off them."""
 
 from dynamics.batches import Finite, Online, noise_covariance
+from dynamics.estimate import LLC, default_nbeta, llc, running
 from dynamics.gd import GD
 from dynamics.heavy import HeavyTailedSGD
 from dynamics.langevin import Langevin
@@ -19,6 +20,7 @@ RULES: dict[str, type[Rule]] = {cls.__name__: cls for cls in (GD, SGD, NGD, Lang
 
 __all__ = [
     "GD",
+    "LLC",
     "MALA",
     "NGD",
     "RULES",
@@ -36,6 +38,9 @@ __all__ = [
     "Sweep",
     "UnderdampedSDE",
     "Uniform",
+    "default_nbeta",
     "lambda_hat_exact",
+    "llc",
     "noise_covariance",
+    "running",
 ]
