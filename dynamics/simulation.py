@@ -76,8 +76,7 @@ class Simulation:
 
     def stream(self, every: int = 10) -> Iterator[Frame]:
         """Frames every so many steps and after the last, the first at once. To cancel, stop iterating."""
-        if not isinstance(every, (int, np.integer)) or every < 1:
-            raise ValueError(f"every = {every!r}; a frame every 1, 2, ... steps")
+        _check_every(every)
         ensemble = _Ensemble(self, np.arange(self.n))
         yield Frame(0, ensemble.w.copy(), *(tally[None] for tally in ensemble.now()))
         done = 0
@@ -97,7 +96,8 @@ class Simulation:
         `watch(step)` is called several times a second; an exception from it, or Ctrl-C, ends the run there.
         Raises ValueError beforehand if that needs more than 1 GiB.
         """
-        every = every or max(1, -(-self.steps // 200))
+        every = max(1, -(-self.steps // 200)) if every is None else every
+        _check_every(every)
         frames = 1 + -(-self.steps // every)
         size = 8 * (self.n * frames * self.landscape.dim + (self.steps + 1) * (2 * len(self.landscape.barriers) + 3))
         if size > MEMORY:
@@ -118,6 +118,11 @@ class Simulation:
 
 
 _EXAMPLE = {"landscape": "DoubleWell(w0=1.8, d1=1, d2=2)", "rule": "SGD(lr=0.01)", "data": "Online() or Finite(size=1000)"}
+
+
+def _check_every(every) -> None:
+    if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
+        raise ValueError(f"every = {every!r}; a frame every 1, 2, ... steps")
 
 
 class _Ensemble:

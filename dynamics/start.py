@@ -1,19 +1,20 @@
 """Where trajectories begin. Each start is drawn from its trajectory's own stream, so more trajectories change none of the others."""
 
-import math
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
 
 from dynamics.random import close, opened, uniform
+from dynamics.rule import DIVERGED
 from landscapes.jit import kernel
 
 
 def _point(value, name: str) -> tuple[float, ...]:
-    point = tuple(float(entry) for entry in (value if isinstance(value, (tuple, list, np.ndarray)) else (value,)))
-    if len(point) not in (1, 2) or not all(math.isfinite(entry) for entry in point):
-        raise ValueError(f"{name} = {value!r}; give one finite number a variable, e.g. 0.5 or (0.5, -1)")
-    return point
+    point = tuple(value) if isinstance(value, (tuple, list)) or np.ndim(value) == 1 else (value,)
+    if len(point) not in (1, 2) or not all(isinstance(entry, numbers.Real) and abs(entry) < DIVERGED for entry in point):  # false for NaN
+        raise ValueError(f"{name} = {repr(value)[:60]}; give one number of size below {DIVERGED:g} a variable, e.g. 0.5 or (0.5, -1)")
+    return tuple(map(float, point))
 
 
 @dataclass(frozen=True)
