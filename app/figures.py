@@ -55,7 +55,7 @@ def canvas(name: str, x: str, y: str, **options) -> figure:
         axis.minor_tick_line_color = None
     fig.xaxis.ticker = BasicTicker(desired_num_ticks=5)
     log = options.get("y_axis_type") == "log"
-    fig.yaxis.ticker = LogTicker(desired_num_ticks=5) if log else BasicTicker(desired_num_ticks=5)
+    fig.yaxis.ticker = LogTicker(mantissas=[1]) if log else BasicTicker(desired_num_ticks=5)
     fig.grid.grid_line_alpha = 0.35
     return fig
 
@@ -90,7 +90,7 @@ def landscape_1d() -> figure:
             y="y",
             text="text",
             source=fig.renderers[-1].data_source,
-            y_offset=9,
+            y_offset=12,
             text_align="center",
             text_font_size="12px",
             text_color=GREEN,
@@ -103,7 +103,9 @@ def landscape_1d() -> figure:
 def landscape_2d() -> figure:
     """log K as a map with level lines and moving trajectories, each with a short tail."""
     fig = canvas("map", "w₁", "w₂")
-    fig.image("image", "x", "y", "dw", "dh", source=source("terrain", "image", "x", "y", "dw", "dh"), palette="Greys256", level="image", alpha=0.6)
+    fig.image(
+        "image", "x", "y", "dw", "dh", source=source("terrain", "image", "x", "y", "dw", "dh"), palette="Greys256", level="image", global_alpha=0.7
+    )
     fig.line("x", "y", source=source("levels", "x", "y"), line_color=GREY, line_alpha=0.6, line_width=1)
     for rule, colour in reversed(RULE_COLOURS.items()):
         fig.line("x", "y", source=source(f"tails-{rule}", "x", "y"), line_color=colour, line_alpha=0.45, line_width=1.5)
@@ -166,7 +168,7 @@ def ending() -> figure:
 
 def lambda_hat() -> figure:
     """The running estimate of lambda with its error, converging to the exact value at this n beta, and the exact lambda."""
-    fig = canvas("lambda", "draws per chain", "λ̂", x_axis_type="log")
+    fig = canvas("lambda", "draws per chain", "λ̂")
     trace = source("running", "x", "low", "middle", "high")
     fig.varea("x", "low", "high", source=trace, fill_color=BLUE, fill_alpha=0.2)
     fig.line("x", "middle", source=trace, line_color=BLUE, line_width=2.5)

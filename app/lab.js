@@ -20,6 +20,16 @@ const element = (tag, attributes = {}, ...children) => {
   return node
 }
 
+const ICONS = {
+  start: "M3 2h2v12H3zM14 2v12L6 8z", back: "M11 2v12L3 8zM12 2h2v12h-2z", play: "M3 1.5v13L14 8z", pause: "M3 2h4v12H3zM9 2h4v12H9z", next: "M5 2v12l8-6zM2 2h2v12H2z",
+}
+const icon = name => {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), path = document.createElementNS("http://www.w3.org/2000/svg", "path")
+  svg.setAttribute("viewBox", "0 0 16 16"); svg.setAttribute("aria-hidden", "true"); path.setAttribute("d", ICONS[name]); path.setAttribute("fill", "currentColor")
+  svg.append(path)
+  return svg
+}
+
 const superscript = text => text.replace(/./g, c => "⁰¹²³⁴⁵⁶⁷⁸⁹"["0123456789".indexOf(c)] ?? (c === "-" ? "⁻" : c))
 const short = value => {
   if (value === 0) return "0"
@@ -116,6 +126,12 @@ class Controls {
 
 // ---------------------------------------------------------------------------------------------------------------- landscape
 
+// a stretch of one of Bokeh's arrays, whose own subarray() does not work, as a plain typed array on the same memory
+const part = (array, from, to) => {
+  const Plain = Object.getPrototypeOf(array.constructor)
+  return new Plain(array.buffer, array.byteOffset + from * array.BYTES_PER_ELEMENT, to - from)
+}
+
 const power = (base, exponent) => { let value = 1; for (let i = 0; i < exponent; i++) value *= base; return value }
 
 // Q_k, its gradient and its Hessian at a point, from the same factors as the kernels; products of jets.
@@ -186,6 +202,8 @@ class Stage {
     const text = this.get("meta")
     if (!text) return
     this.meta = JSON.parse(text)
+    const [from, to, bins] = this.meta.bins
+    this.meta.edges = Array.from({length: bins + 1}, (_, i) => from + (to - from) * i / bins)
     const {meta} = this
     const last = meta.steps[meta.steps.length - 1]
     this.step = Math.min(this.step, this.frames - 1)
@@ -244,7 +262,7 @@ class Stage {
 
   row(name, i) { // row i of a 2D array
     const array = this.get(name), width = array.shape[1]
-    return array.subarray(i * width, (i + 1) * width)
+    return part(array, i * width, (i + 1) * width)
   }
 
   heat(low, high, last) { // two densities in one image: blue, orange, and their mixture
@@ -266,14 +284,11 @@ class Stage {
     }
     // one column a frame, centred on its step
     const half = last / Math.max(frames - 1, 1) / 2
-    const array = image
-    array.shape = [bins, frames]; array.dtype = "uint32"
     this.fill("heat", {image: [this.ndarray(image, [bins, frames])], x: [-half], y: [low], dw: [last + 2 * half], dh: [high - low]})
   }
 
-  ndarray(array, shape) { // Bokeh's image glyph wants an array that knows its shape; take its class from one that came from the server
-    const known = Object.values(this.store.data).map(column => column[0]).find(value => value?.shape && value.dtype === "uint32")
-    return known ? new known.constructor(array.buffer, shape) : Object.assign(array, {shape, dtype: "uint32"})
+  ndarray(array, shape) { // Bokeh's images are arrays that know their shape; their class comes with one from the server
+    return new (this.get("colour").constructor)(array.buffer, shape)
   }
 
   posterior() {
@@ -288,7 +303,7 @@ class Stage {
       const counts = this.get(`counts-${rule}`)
       if (!counts) continue
       const [frames, bins] = counts.shape
-      for (const value of this.shape(counts.subarray((frames - 1) * bins), edges)) top = Math.max(top, value)
+      for (const value of this.shape(part(counts, (frames - 1) * bins, frames * bins), edges)) top = Math.max(top, value)
     }
     let peak = 0
     for (const value of density) peak = Math.max(peak, value)
@@ -312,7 +327,7 @@ class Stage {
       const counts = this.get(`counts-${rule}`)
       if (counts) {
         const [, bins] = counts.shape
-        const density = this.shape(counts.subarray(step * bins, (step + 1) * bins), meta.edges)
+        const density = this.shape(part(counts, step * bins, (step + 1) * bins), meta.edges)
         this.fill(`histogram-${rule}`, {x: meta.edges, y: [...density, 0]})
       } else this.fill(`histogram-${rule}`, {x: [], y: []})
       if (meta.dim === 1) this.dots(rule, step)
@@ -352,6 +367,9 @@ class Stage {
   noise() {
     const {meta} = this
     if (meta.dim === 1) {
+      const key = JSON.stringify([meta.products, meta.data, meta.box])
+      if (key === this.noisy) return // only the landscape and the data matter here
+      this.noisy = key
       const [[low, high]] = meta.box, x = [], lines = {hessian: [], sigma: [], fisher: []}
       for (let i = 0; i <= 300; i++) {
         const w = low + (high - low) * i / 300, {G, H, S} = matrices(meta, w, 0)
@@ -381,11 +399,10 @@ class Stage {
     this.range("ellipse", "y", -1.15, 1.15)
   }
 
-  at(x, y) { // what the matrices are there, in words
-    const {meta} = this, {K, G, H, S} = matrices(meta, x, y)
-    if (meta.dim === 1) return `w = ${short(x)}: K = ${short(K)}, H = ${short(H[0])}, G = ${short(G[0])}, BΣ = ${short(S[0])}`
-    const h = eigen(H).values, g = eigen(G).values, s = eigen(S).values
-    return `(${short(x)}, ${short(y)}): K = ${short(K)}; eigenvalues of H ${short(h[0])}, ${short(h[1])}; of G ${short(g[0])}, ${short(g[1])}; of BΣ ${short(s[0])}, ${short(s[1])}`
+  at(x, y) { // eigenvalues there, in words
+    const {G, H, S} = matrices(this.meta, x, y)
+    const values = matrix => { const [a, b] = eigen(matrix).values; return `${short(a)}, ${Math.abs(b) < 1e-9 * Math.abs(a) ? 0 : short(b)}` }
+    return `eigenvalues: H ${values(H)} · G ${values(G)} · BΣ ${values(S)}`
   }
 
   estimate() {
@@ -401,14 +418,17 @@ class Stage {
     return meta
   }
 
+  height(pixels) { for (const name of Object.keys(CELLS)) this.model(name)?.setv({height: pixels}, {sync: false}) }
+
   paint(dark, scale) {
     const tone = dark ? DARK : LIGHT, size = `${Math.round(12 * scale)}px`
-    for (const name of ["potential", "map", "density", "far", "near", "shares", "ending", "lambda", "noise", "ellipse"]) {
+    for (const name of Object.keys(CELLS)) {
       const figure = this.model(name)
       if (!figure) continue
       for (const axis of [...figure.below, ...figure.left]) axis.setv({axis_label_text_color: tone.text, major_label_text_color: tone.text, axis_line_color: tone.axis,
         major_tick_line_color: tone.axis, axis_label_text_font_size: size, major_label_text_font_size: size}, {sync: false})
       for (const grid of figure.center) if ("grid_line_color" in grid.attributes) grid.setv({grid_line_color: tone.grid}, {sync: false})
+      if (name === "map") figure.renderers[0].glyph.setv({global_alpha: dark ? 0.35 : 0.7}, {sync: false})
     }
   }
 }
@@ -416,10 +436,10 @@ class Stage {
 // ---------------------------------------------------------------------------------------------------------------- the page
 
 const CELLS = {
-  potential: {dim: 1, title: "The landscape, and where the trajectories are", help: "K(w) = vx (Q(w) − a)² / 2, in nats per sample. Dots are trajectories at the moment shown. Pink strip: curvature above the stability line, ηH > 2. Dashed: the barrier. Triangles: minima with their exact λ."},
-  map: {dim: 2, title: "The landscape from above, and where the trajectories are", help: "Level lines of log K, dark where K is small. Dots are trajectories with short tails. Triangles: minima with their exact λ. Move the pointer over the map to see noise and curvature there."},
+  potential: {dim: 1, title: "Landscape and trajectories", help: "K(w) = vx (Q(w) − a)² / 2, in nats per sample. Dots are trajectories at the moment shown. Pink strip: curvature above the stability line, ηH > 2. Dashed: the barrier. Triangles: minima with their exact λ."},
+  map: {dim: 2, title: "Landscape from above, and trajectories", help: "Level lines of log K, dark where K is small. Dots are trajectories with short tails. Triangles: minima with their exact λ. Move the pointer over the map to see noise and curvature there."},
   density: {dim: 1, title: "Density of w over time", help: "How many trajectories are where, at every moment (log scale). Blue is A, orange is B. Dashed: the noise-free law of approach to a degenerate minimum."},
-  far: {dim: 2, title: "Distance to O over time", help: "Median and 10–90 % band of the Euclidean distance (of the first 2,000 trajectories). Dashed: the drift law where there is one."},
+  far: {dim: 2, title: "Distance to O over time", help: "Median and 10–90 % band of the Euclidean distance (of the first 1,000 trajectories). Dashed: the drift law where there is one."},
   shares: {dim: 1, title: "Who is still left of the barrier", help: "Share per basin among the trajectories that never diverge, on a log axis. Dashed: exponential fit. Dash-dotted: the share that the Bayesian posterior gives this basin."},
   near: {dim: 2, title: "Distance to the line over time", help: "Median and 10–90 % band, log axis: sticky directions show as a flat band, absorbing ones as a straight decline."},
   ending: {title: "Where they are, over the posterior", help: "Histogram of the ensemble at the moment shown (diverged ones left out, and counted above), over the normalised Bayesian posterior at n samples (grey)."},
@@ -440,7 +460,11 @@ export function render({model, view}) {
   const side = element("aside", {}, formula, form)
 
   // header
-  const button = (text, help, onclick, extra = {}) => element("button", {type: "button", title: help, "aria-label": help, text, onclick, ...extra})
+  const button = (text, help, onclick, extra = {}) => {
+    const node = element("button", {type: "button", title: help, "aria-label": help, onclick, ...extra})
+    node.append(ICONS[text] ? icon(text) : text)
+    return node
+  }
   const theme = button("◐", "Light or dark", () => setTheme(root.dataset.theme === "dark" ? "light" : "dark"))
   const projector = button("A⁺", "Larger type, for a projector", () => { root.classList.toggle("projector"); paint() })
   const share = button("Copy link", "Copy a link to exactly this picture", async () => {
@@ -462,12 +486,12 @@ export function render({model, view}) {
   // player
   const scrub = element("input", {type: "range", min: 0, max: 1, value: 0, class: "scrub", "aria-label": "Time", title: "Drag through the run"})
   const clock = element("output", {class: "clock"})
-  const play = button("▶", "Play or pause (space)", () => toggle(), {class: "play"})
-  const speed = element("select", {title: "Frames per second", "aria-label": "Speed"}, ...[["0.25", "¼×"], ["0.5", "½×"], ["1", "1×"], ["2", "2×"], ["4", "4×"], ["end", "jump to the end"]]
+  const play = button("play", "Play or pause (space)", () => toggle(), {class: "play"})
+  const speed = element("select", {class: "speed", title: "Speed of playing", "aria-label": "Speed"}, ...[["0.25", "¼×"], ["0.5", "½×"], ["1", "1×"], ["2", "2×"], ["4", "4×"], ["end", "to the end"]]
     .map(([value, text]) => element("option", {value, text, selected: value === "1"})))
   const player = element("div", {class: "player"},
-    button("⏮", "To the start", () => { pause(); stage.draw(0) }), button("◂", "One frame back (,)", () => { pause(); go(-1) }), play,
-    button("▸", "One frame on (.)", () => { pause(); go(1) }), scrub, clock, speed)
+    button("start", "To the start", () => { pause(); stage.draw(0) }), button("back", "One frame back (,)", () => { pause(); go(-1) }), play,
+    button("next", "One frame on (.)", () => { pause(); go(1) }), scrub, clock, speed)
 
   const says = element("p", {class: "says", "aria-live": "polite"})
   const card = element("section", {class: "card", hidden: true})
@@ -496,12 +520,12 @@ export function render({model, view}) {
     const lost = RULES.filter(rule => meta.rules[rule]).map(rule => `${rule.toUpperCase()} ${meta.diverged[rule][step].toLocaleString("en")}`)
     clock.textContent = `step ${time.toLocaleString("en")} of ${meta.steps[meta.steps.length - 1].toLocaleString("en")} · diverged ${lost.join(", ")} of ${meta.n.toLocaleString("en")}`
   })
-  const pause = () => { playing = false; play.textContent = "▶" }
+  const pause = () => { playing = false; play.replaceChildren(icon("play")) }
   const toggle = () => {
     if (playing) return pause()
     if (stage.step >= stage.frames - 1) stage.draw(0)
     if (speed.value === "end") return stage.draw(stage.frames - 1)
-    playing = true; play.textContent = "⏸"; last = performance.now(); loose = 0
+    playing = true; play.replaceChildren(icon("pause")); last = performance.now(); loose = 0
     requestAnimationFrame(tick)
   }
   const tick = now => {
@@ -568,6 +592,12 @@ export function render({model, view}) {
       meta.reason && element("span", {class: "words", text: meta.reason})].filter(Boolean))
     root.dataset.estimated = meta.drawn
   }
+  const fit = () => { // two rows of figures fill the window; never too low to read
+    const top = grid.getBoundingClientRect().top - root.getBoundingClientRect().top + main.scrollTop
+    const caption = grid.querySelector("figure:not([hidden]) figcaption")?.offsetHeight ?? 64
+    stage.height(Math.round(Math.max(210, Math.min(440, (root.clientHeight - top - 26) / 2 - caption - 6))))
+  }
+  new ResizeObserver(fit).observe(root)
   const paint = () => stage.paint(root.dataset.theme === "dark", root.classList.contains("projector") ? 1.4 : 1)
   const setTheme = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint(); try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ } }
   const showControls = () => controls.show(model.controls)

@@ -54,7 +54,7 @@ class Lab:
     """Everything the page shows follows from this value."""
 
     run: Simulation = Simulation(DoubleWell(w0=1.8, d1=1, d2=2), SGD(lr=0.02, batch=20), n=5000, steps=200, start=Uniform(-3.6, 3.6))
-    rival: Rule | None = NGD(lr=0.02, batch=20, damping=10.0)
+    rival: Rule | None = NGD(lr=0.1, batch=20, damping=1.0)
     bayes: Bayes = Bayes()
     estimate: Estimate = Estimate()
     preset: str = ""

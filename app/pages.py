@@ -24,6 +24,7 @@ from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangenc
 
 HERE = pathlib.Path(__file__).parent
 DRAFT = 2000  # trajectories while a slider moves
+FORMULA = "mjx-container { margin: .25em 0 !important; text-align: left !important; } p { margin: 0; }"
 log = logging.getLogger(__name__)
 
 FIGURES = {
@@ -130,11 +131,13 @@ class Session:
             self.state = from_preset(self.state.preset)
         self.store = ColumnDataSource(name="store")
         self.estimate = ColumnDataSource(name="estimate")
-        self.formula = pn.pane.Markdown(formula(self.state), disable_math=False, sizing_mode="stretch_width", margin=0)
+        self.formula = pn.pane.Markdown(
+            formula(self.state), disable_math=False, styles={"color": "inherit"}, stylesheets=[FORMULA], sizing_mode="stretch_width", margin=0
+        )
         self.view = LabView(
             self.hear,
             names=list(FIGURES),
-            figures=[pn.pane.Bokeh(make(), sizing_mode="stretch_width", margin=0) for make in FIGURES.values()],
+            figures=self.figures(),
             formula=self.formula,
             controls=lab.controls(self.state),
             story=story(self.state),
@@ -149,6 +152,11 @@ class Session:
         self.drawn = 0
         self.latest = Latest(work, self.publish, slow=lambda result: isinstance(result, Picture))
         self.show_at_once()
+
+    def figures(self) -> list[pn.pane.Bokeh]:
+        made = [make() for make in FIGURES.values()]
+        made[0].tags = [self.store, self.estimate]  # part of the document, so that the browser finds them
+        return [pn.pane.Bokeh(figure, sizing_mode="stretch_width", margin=0) for figure in made]
 
     def show_at_once(self) -> None:
         """The first picture is part of the page; computed once for all who open the same link."""
@@ -236,7 +244,7 @@ def formula(state: Lab) -> str:
     """The landscape and the update of each optimiser, in LaTeX (typeset offline by the MathJax that Bokeh brings)."""
     landscape = state.run.landscape
     variables = "w" if landscape.dim == 1 else "w_1, w_2"
-    lines = [rf"Q({variables}) = {landscape.latex}", r"K = \tfrac{v_x}{2}\,|Q - a|^2".replace("\\,", " ")]
+    lines = [rf"Q({variables}) = {landscape.latex}", r"K(w) = \frac{v_x}{2} |Q(w) - a|^2", state.run.rule.latex]
     return "\n\n".join(f"$${line}$$" for line in lines)
 
 

@@ -15,8 +15,8 @@ from dynamics import Finite, Posterior, Result
 from landscapes import Monomial, Valley
 
 BINS = 120
-SHOWN = {1: 150, 2: 40}  # trajectories drawn one by one, by dimension
-BAND = 2000  # trajectories that the quantile bands are taken from
+SHOWN = {1: 100, 2: 40}  # trajectories drawn one by one, by dimension
+BAND = 1000  # trajectories that the quantile bands are taken from
 GRID = 400
 TERRAIN = 120
 
@@ -39,25 +39,26 @@ def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str
         arrays[f"counts-{name}"] = (counts if out.run.n < 65536 else counts * (65535 / out.run.n)).astype(np.uint16)
         shown = out.kept[:, : SHOWN[dim]]
         arrays[f"paths-{name}"] = np.ascontiguousarray(shown[..., 0] if dim == 1 else shown, np.float32)
-    posterior = Posterior(landscape, lab.bayes.samples, lab.bayes.beta, data=lab.run.data)
+    data = lab.run.data
+    samples = min(lab.bayes.samples, data.size) if isinstance(data, Finite) else lab.bayes.samples
+    posterior = Posterior(landscape, samples, lab.bayes.beta, data)
     inside = (edges[:-1, None] + (edges[1] - edges[0]) * (np.arange(8) + 0.5) / 8).ravel()
     curve = posterior.density(inside[:, None]) if dim == 1 else posterior.marginal(axis, (edges[:-1] + edges[1:]) / 2)
     arrays["posterior"] = (curve.reshape(BINS, 8).mean(axis=1) if dim == 1 else curve).astype(np.float32)
-    data = lab.run.data
     meta = {
         "dim": dim,
         "n": first.run.n,
         "box": [list(map(float, pair)) for pair in landscape.box],
         "steps": first.steps.tolist(),
-        "edges": edges.tolist(),
-        "rules": {name: rule_name(rule) for name, rule in lab.rules.items()},
+        "bins": [low, high, BINS],
+        "rules": {name: f"{name.upper()}: {rule_name(rule)}" if lab.rival else rule_name(rule) for name, rule in lab.rules.items()},
         "diverged": {name: out.shares.diverged[out.steps].tolist() for name, out in outcomes.items()},
         "minima": [{"name": m.name, "at": m.at, "label": _lambda_label(m)} for m in landscape.minima],
         "barriers": list(landscape.barriers),
         "products": [{"scale": p.scale, "factors": [{"power": f.power, "terms": f.terms} for f in p.factors]} for p in landscape.products()],
         "data": {"slope": data.slope, "vx": data.vx, "vy": data.vy},
         "ending": ("w", "w₁", "w₂")[0 if dim == 1 else 1 + axis],
-        "bayes": f"posterior, n = {lab.bayes.samples:,}" + ("" if lab.bayes.beta == 1 else f", β = {lab.bayes.beta:g}"),
+        "bayes": f"posterior, n = {samples:,}" + ("" if lab.bayes.beta == 1 else f", β = {lab.bayes.beta:g}"),
     }
     more = _one(lab, outcomes, posterior) if dim == 1 else _two(lab, outcomes)
     meta |= more.pop("meta")
@@ -142,6 +143,8 @@ def _fit(out: Result):
     estimate = out.escape_rate(first, last)
     if estimate.rate is None:
         return None, f"{100 * out.share_left[-1]:.3g} % stay, no rate" if out.share_left[-1] > 0 else "all gone, too fast for a rate"
+    if estimate.rate <= 2 * estimate.stderr or estimate.rate < 1e-9:
+        return None, f"{100 * out.share_left[-1]:.3g} % stay, no escape seen"
     stop = estimate.window[1]
     centre = np.arange(first, stop + 1)
     left = out.share_left[first : stop + 1]
@@ -169,10 +172,7 @@ def _approach(lab: Lab, last: int) -> list[dict]:
     width = (landscape.box[0][1] - best.at[0]) / 2
     t = np.linspace(0, last, 120)
     u = (width ** (2 - 2 * d) + (2 * d - 2) * d * rate * kappa**2 * t) ** (-1 / (2 * d - 2))
-    return [
-        {"name": "approach to the degenerate minimum, ~ t^" + f"(−1/{2 * d - 2})", "x": t.tolist(), "y": (best.at[0] + sign * u).tolist()}
-        for sign in (1, -1)
-    ]
+    return [{"name": f"approach ~ t^(−1/{2 * d - 2})", "x": t.round(1).tolist(), "y": (best.at[0] + sign * u).round(4).tolist()} for sign in (1, -1)]
 
 
 def _two(lab: Lab, outcomes) -> dict:
@@ -193,7 +193,7 @@ def _two(lab: Lab, outcomes) -> dict:
     bands = {"far": {}, "near": {}}
     for name, out in outcomes.items():
         kept = out.kept[:, :BAND]
-        bands["far"][name] = _band(np.linalg.norm(kept, axis=-1))
+        bands["far"][name] = _band(np.hypot(kept[..., 0], kept[..., 1]))
         bands["near"][name] = _band(near.distance(kept) if near else _potential(lab, kept))
     for kind, found in bands.items():
         arrays |= {f"{kind}-{name}": band.astype(np.float32) for name, band in found.items()}
@@ -256,7 +256,7 @@ def says(lab: Lab, outcomes, posterior) -> str:
             text += f"; the median ends {np.nanmedian(end):.3g} from {run.landscape.minima[0].name}"
         parts.append(text)
     if run.landscape.barriers:
-        parts.append(f"Bayes, with {lab.bayes.samples:,} samples, puts {100 * posterior.masses()[0]:.3g} % there")
+        parts.append(f"Bayes, with {posterior.n:,.0f} samples, puts {100 * posterior.masses()[0]:.3g} % there")
     if run.data.slope:
         parts.append("With a ≠ 0 the minima move: the λ shown belong to a = 0")
     return ". ".join(parts) + "."

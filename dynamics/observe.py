@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from landscapes.jit import kernel
+
 if TYPE_CHECKING:
     from dynamics.simulation import Simulation
 
@@ -97,18 +99,21 @@ class Result:
         return escape_rate(self.shares.among[:, basin], first, last)
 
     def histogram(self, edges: np.ndarray, axis: int = 0) -> np.ndarray:
-        """Counts (frames, bins) of w_axis over time; what lies outside the edges, or has diverged, is in no bin."""
-        return histogram(self.kept[..., axis], edges)
+        """Counts (frames, bins) of w_axis over time, in equal bins from the first to the last edge; what is outside, or has diverged, is in none."""
+        counts = np.zeros((len(self.kept), len(edges) - 1), np.int64)
+        _histogram(np.ascontiguousarray(np.swapaxes(self.kept, 0, 1)), axis, edges[0], (len(edges) - 1) / (edges[-1] - edges[0]), counts)
+        return counts
 
     def distance(self, minimum) -> np.ndarray:
         """Distance (frames, n) of every trajectory to a declared minimum, point or line; NaN where diverged."""
         return minimum.distance(self.kept)
 
 
-def histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Counts (frames, bins) of values (frames, n) in equal bins between the first and the last edge."""
-    bins = len(edges) - 1
-    place = (values - edges[0]) * (bins / (edges[-1] - edges[0]))
-    inside = (place >= 0) & (place < bins)
-    flat = np.nonzero(inside)[0] * bins + place[inside].astype(np.int64)
-    return np.bincount(flat, minlength=len(values) * bins).reshape(len(values), bins)
+@kernel
+def _histogram(kept, axis, low, scale, counts):
+    """Add kept (n, frames, dim) to counts (frames, bins): equal bins from `low`, `scale` bins a unit."""
+    for i in range(kept.shape[0]):
+        for t in range(kept.shape[1]):
+            place = (kept[i, t, axis] - low) * scale
+            if place >= 0 and place < counts.shape[1]:  # false for NaN
+                counts[t, int(place)] += 1

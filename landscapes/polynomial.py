@@ -50,11 +50,13 @@ class Minimum(NamedTuple):
 
     def distance(self, w: np.ndarray) -> np.ndarray:
         """Euclidean distance of points w (..., dim) to this point, or to the whole line through it."""
-        away = np.asarray(w, float) - np.asarray(self.at)
-        if self.along is not None:
-            unit = np.asarray(self.along) / np.linalg.norm(self.along)
-            away = away - (away @ unit)[..., None] * unit
-        return np.linalg.norm(away, axis=-1)
+        away = np.moveaxis(np.asarray(w, float) - np.asarray(self.at), -1, 0)
+        if len(away) == 1:
+            return np.abs(away[0])
+        if self.along is None:
+            return np.hypot(*away)
+        a, b = np.asarray(self.along) / np.hypot(*self.along)
+        return np.abs(away[0] * b - away[1] * a)
 
 
 class Roots(NamedTuple):
