@@ -1,6 +1,7 @@
 """How points move on a landscape: optimisers, samplers, exact posteriors, and what is read off them."""
 
 from dynamics.batches import Finite, Online, noise_covariance
+from dynamics.chains import Chains
 from dynamics.estimate import LLC, default_nbeta, llc, running
 from dynamics.gd import GD
 from dynamics.heavy import HeavyTailedSGD
@@ -27,6 +28,7 @@ __all__ = [
     "SDE",
     "SGD",
     "At",
+    "Chains",
     "Finite",
     "Frame",
     "HeavyTailedSGD",
