@@ -1,4 +1,4 @@
-"""`python -m dynamics.warm`: compile every kernel a simulation can reach, so that the first visitor does not wait.
+"""`python -m dynamics.warm`: compile every kernel that a simulation and its figures can reach, so that the first visitor does not wait.
 
 Each rule is compiled once a type of table (a product of roots, or general terms); the numbers in it compile nothing.
 Prints a progress line only if something has to be compiled: from the cache a kernel takes some 10 ms.
@@ -7,6 +7,7 @@ Prints a progress line only if something has to be compiled: from the cache a ke
 from collections.abc import Iterator
 
 import numba
+import numpy as np
 from tqdm import tqdm
 
 from dynamics import RULES, Simulation
@@ -18,15 +19,13 @@ def runs() -> Iterator[Simulation]:
     tables = {numba.typeof(cls().table()): cls() for cls in CATALOGUE.values()}
     for landscape in tables.values():
         for cls in RULES.values():
-            for n in (1, 2):  # Numba sees a slice of one trajectory as contiguous, of more as strided
-                yield Simulation(landscape, cls(), n=n, steps=2)
+            yield Simulation(landscape, cls(), n=2, steps=2)
 
 
 def warm() -> None:
     """Compile what is not in the cache yet."""
-    todo = list(runs())
-    for run in tqdm(todo, desc="compiling kernels, once", unit="run", delay=1.5, leave=False):
-        run.run()
+    for run in tqdm(list(runs()), desc="compiling kernels, once", unit="run", delay=1.5, leave=False):
+        run.run().histogram(np.linspace(0, 1, 3))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import landscapes.jit
@@ -89,13 +90,14 @@ def test_a_new_version_of_a_compiler_or_of_numpy_does_not_load_the_old_kernels(s
     assert landscapes.jit.cache_folder() != before
 
 
-def test_after_warming_up_no_simulation_compiles_anything(compiled):
+def test_after_warming_up_no_simulation_and_no_histogram_compiles_anything(compiled):
     warm.warm()
     before = compiled()
     assert before > 0
     for landscape in (*(cls() for cls in CATALOGUE.values()), DoubleWell(0.7, 5, 6), Valley(3, 4)):
         for cls in RULES.values():
-            Simulation(landscape, cls(), n=3, steps=70).run()
+            result = Simulation(landscape, cls(), n=3, steps=70).run()
+            result.histogram(np.linspace(-1, 1, 5), axis=landscape.dim - 1)
     for cls in RULES.values():  # every choice that a rule offers, given samples, a single trajectory, several slices
         for p in parameters(cls):
             for choice in p.choices:
