@@ -1,56 +1,55 @@
 """The arrays of the lambda-hat figure, as the chains go on: running mean with its error, the exact value at this n beta, and the exact lambda."""
 
 import json
-import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from app.lab import Lab
-from app.picture import _plain
-from dynamics import lambda_hat_exact
+from app.picture import plain
+from dynamics import Finite
 
-POINTS = 200  # of the running estimate that are drawn
+FRAMES = 24
 
 
 def estimates(lab: Lab) -> Iterator[dict]:
-    """One dict of arrays a frame; where lambda is undefined, one that says why."""
+    """One dict of arrays a frame, the theory lines first; where there is no lambda, one that says why."""
     point, given = lab.point, lab.estimate
+    span = [0, given.draws]
     if point.lam is None:
-        yield _arrays({"reason": f"λ is undefined at the {point.name}: {point.why}.", "span": [1, given.draws], "top": 1.0})
+        yield _arrays({"reason": f"λ is undefined at the {point.name}: {point.why}.", "span": span, "top": 1.0})
         return
     if lab.run.data.slope:
-        yield _arrays(
-            {"reason": "With a ≠ 0 the declared minima are no minima: set the slope to 0 to estimate λ.", "span": [1, given.draws], "top": 1.0}
-        )
+        yield _arrays({"reason": "With a ≠ 0 the declared minima are no minima: set the slope to 0 to estimate λ.", "span": span, "top": 1.0})
         return
-    lam = float(point.lam)
-    exact = lambda_hat_exact(lab.run.landscape, given.nbeta * lab.run.data.vx, at=point.at, gamma=given.gamma)
-    more = f", m = {point.multiplicity}" if point.multiplicity > 1 else ""
+    chains = lab.chains()
     meta = {
-        "exact": lam,
-        "exactWords": f"exact λ({point.name}) = {point.lam}{more}",
-        "nbeta": exact,
-        "nbetaWords": f"exact at nβ = {given.nbeta:g}: {exact:.4g}",
-        "span": [max(1.0, given.draws / POINTS), given.draws],
-        "top": 1.8 * max(lam, exact),
+        "exact": float(point.lam),
+        "exactWords": f"exact λ = {point.lam}" + (f", m = {point.multiplicity}" if point.multiplicity > 1 else ""),
+        "span": span,
     }
+    if not isinstance(lab.run.data, Finite):
+        exact = chains.exact(fine=False)
+        meta |= {"nbeta": exact, "nbetaWords": f"exact at nβ = {given.nbeta:g}: {exact:.4g}"}
+    meta["top"] = 1.8 * max(meta["exact"], meta.get("nbeta", 0.0))
     yield _arrays(meta)
-    for frame in lab.chains.stream(max(1, given.draws // 10)):
-        yield _arrays(meta | {"words": _words(frame)}, *_curve(frame))
-
-
-def _words(frame) -> str:
-    return f"λ̂ = {frame.llc.mean:.3g} ± {frame.llc.stderr:.1g}"
-
-
-def _curve(frame) -> tuple[np.ndarray, ...]:
-    raise NotImplementedError
+    seen = []
+    for frame in chains.stream(max(1, (chains.burn_in + given.draws) // FRAMES)):
+        if frame.dead == chains.chains:
+            yield _arrays(meta | {"reason": f"All {frame.dead} chains died: the step ε = {chains.rule.eps:.2g} is too large."})
+            return
+        if frame.llc is None:
+            continue
+        seen.append((frame.losses.shape[1], frame.llc.mean, frame.llc.stderr))
+        words = f"λ̂ = {frame.llc.mean:.3g} ± {frame.llc.stderr:.1g}"
+        details = (
+            f"at {point.name}, ε = {chains.rule.eps:.2g}, accepted {100 * frame.acceptance:.0f} %"
+            if given.sampler == "MALA"
+            else f"at {point.name}, ε = {chains.rule.eps:.2g}"
+        )
+        yield _arrays(meta | {"words": words, "reason": "; ".join(text for text in (details, frame.llc.warning) if text)}, *np.array(seen).T)
 
 
 def _arrays(meta: dict, x=(), middle=(), error=()) -> dict:
     x, middle, error = (np.asarray(column, np.float64) for column in (x, middle, error))
-    return {"x": x, "middle": middle, "low": middle - 2 * error, "high": middle + 2 * error, "meta": json.dumps(_plain(meta))}
-
-
-__all__ = ["estimates", "math"]
+    return {"x": x, "middle": middle, "low": middle - 2 * error, "high": middle + 2 * error, "meta": json.dumps(plain(meta))}

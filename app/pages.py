@@ -245,7 +245,7 @@ def formula(state: Lab) -> str:
     landscape = state.run.landscape
     variables = "w" if landscape.dim == 1 else "w_1, w_2"
     lines = [rf"Q({variables}) = {landscape.latex}", r"K(w) = \frac{v_x}{2} |Q(w) - a|^2", state.run.rule.latex]
-    return "\n\n".join(f"$${line}$$" for line in lines)
+    return "\n\n".join(f"$${line}$$" for line in lines).replace("\\,", r"\thinspace ")  # Markdown would eat the backslash of \,
 
 
 def story(state: Lab, found: Verdict | None = None) -> dict:

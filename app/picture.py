@@ -12,7 +12,7 @@ from contourpy import contour_generator
 
 from app.lab import RULE_NAMES, Lab
 from dynamics import Finite, Posterior, Result
-from landscapes import Monomial, Valley
+from landscapes import Valley
 
 BINS = 120
 SHOWN = {1: 100, 2: 40}  # trajectories drawn one by one, by dimension
@@ -63,7 +63,7 @@ def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str
     more = _one(lab, outcomes, posterior) if dim == 1 else _two(lab, outcomes)
     meta |= more.pop("meta")
     meta["says"] = says(lab, outcomes, posterior)
-    return arrays | more | {"meta": json.dumps(_plain(meta))}
+    return arrays | more | {"meta": json.dumps(plain(meta))}
 
 
 def rule_name(rule) -> str:
@@ -72,12 +72,12 @@ def rule_name(rule) -> str:
     return name if name in ("NGD", "Langevin") else RULE_NAMES.get(name, name)
 
 
-def _plain(value):
+def plain(value):
     """JSON has no NaN and no infinity."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value
@@ -260,6 +260,3 @@ def says(lab: Lab, outcomes, posterior) -> str:
     if run.data.slope:
         parts.append("With a ≠ 0 the minima move: the λ shown belong to a = 0")
     return ". ".join(parts) + "."
-
-
-__all__ = ["Monomial", "picture", "results", "says"]

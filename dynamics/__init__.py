@@ -1,13 +1,14 @@
 """How points move on a landscape: optimisers, samplers, exact posteriors, and what is read off them."""
 
 from dynamics.batches import Finite, Online, noise_covariance
-from dynamics.chains import Chains
+from dynamics.chains import Chains, tuned
 from dynamics.estimate import LLC, default_nbeta, llc, running
 from dynamics.gd import GD
 from dynamics.heavy import HeavyTailedSGD
 from dynamics.langevin import Langevin
 from dynamics.mala import MALA
 from dynamics.ngd import NGD
+from dynamics.observe import EscapeRate, Result
 from dynamics.posterior import Posterior, lambda_hat_exact
 from dynamics.rule import Rule
 from dynamics.sde import SDE
@@ -29,12 +30,14 @@ __all__ = [
     "SGD",
     "At",
     "Chains",
+    "EscapeRate",
     "Finite",
     "Frame",
     "HeavyTailedSGD",
     "Langevin",
     "Online",
     "Posterior",
+    "Result",
     "Rule",
     "Simulation",
     "Sweep",
@@ -45,4 +48,5 @@ __all__ = [
     "llc",
     "noise_covariance",
     "running",
+    "tuned",
 ]
