@@ -1,0 +1,163 @@
+"""Results as files: arrays (.npz), a table (.csv), pictures (.png, .svg, .pdf), a page that needs no network (.html).
+
+Columns of the tables:
+    many trajectories, one row a step    step, diverged (so far, of n), per basin i from left to right `in_i` (trajectories there) and `share_i`
+                                         (among those that never diverge), `distance_<minimum>` (median over survivors; empty where not kept)
+    a sweep of simulations, one a value  the parameter, survivors, diverged, rate and stderr per step, first and last step of that fit, crossed
+                                         (share of all that are right of the barrier at the end)
+    a sweep of posteriors, one a value   the parameter, mass_i per basin, n_beta_mean_K
+    a posterior, one a point             variable, w, density (of that variable alone)
+"""
+
+import contextlib
+import csv
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+
+from app.state import encode
+from dynamics.observe import Result
+from dynamics.posterior import Posterior
+from dynamics.presets import crossed, escape
+from dynamics.simulation import Simulation
+from dynamics.sweep import SweepResult
+
+PICTURES = {".png": "matplotlib", ".svg": "matplotlib", ".pdf": "matplotlib", ".html": "bokeh"}
+SUFFIXES = (".npz", ".csv", *PICTURES)
+
+
+def checked(path: str | os.PathLike) -> pathlib.Path:
+    """The path, if a result can be written there; else ValueError: to be known before a long computation, not after it."""
+    path = pathlib.Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{str(path)!r} ends in {path.suffix!r}; choose one of {', '.join(SUFFIXES)}")
+    if path.is_dir():
+        raise ValueError(f"{str(path)!r} is a folder; give the name of a file in it")
+    folder = path.parent
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {str(folder)!r}; make it first, or choose another")
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"{str(folder)!r} cannot be written to; choose another folder")
+    return path
+
+
+def save(result, path: str | os.PathLike, title: str = "") -> pathlib.Path:
+    """Write a result of a run to a file of this suffix, whole or not at all."""
+    path = checked(path)
+    suffix = path.suffix.lower()
+    with _whole(path) as target:
+        if suffix == ".npz":
+            np.savez_compressed(target, **arrays(result))
+        elif suffix == ".csv":
+            with open(target, "w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows(rows(result))
+        else:
+            from app.plots import draw  # seconds to import, so only where a picture is asked for
+
+            draw(result, target, PICTURES[suffix], title)
+    return path
+
+
+@contextlib.contextmanager
+def _whole(path: pathlib.Path) -> Iterator[str]:
+    """A temporary name beside `path` with its suffix; renamed to it if nothing goes wrong."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix.lower(), dir=path.parent)
+    os.close(handle)
+    try:
+        yield name
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def described(run) -> dict[str, str] | str:
+    """A run as its query where it has one, else as the call that made it."""
+    if isinstance(run, Simulation):
+        with contextlib.suppress(ValueError):
+            return encode(run)
+    return repr(run)
+
+
+# Arrays
+
+
+def arrays(result) -> dict[str, np.ndarray]:
+    """Named arrays, `run` (JSON text) among them; nothing that needs unpickling."""
+    run = np.array(json.dumps(described(getattr(result, "run", result)), ensure_ascii=False))
+    if isinstance(result, Result):
+        shares = result.shares
+        return {"run": run, "w": result.w, "kept": result.kept, "steps": result.steps, "counts": shares.counts, "among": shares.among} | {
+            "diverged": shares.diverged,
+            "share": result.share,
+        }
+    if isinstance(result, SweepResult):
+        head, *body = rows(result)
+        table = {name: np.array(column) for name, column in zip(head, zip(*body, strict=True), strict=True)}
+        if all(isinstance(part, Result) for part in result.results):
+            table |= {f"w_{i}": part.w for i, part in enumerate(result.results)}
+        return {"run": run} | table
+    head, *body = rows(result)
+    return {"run": run} | {name: np.array(column) for name, column in zip(head, zip(*body, strict=True), strict=True)}
+
+
+# Tables
+
+
+def rows(result) -> list[list]:
+    """A table, its head first."""
+    if isinstance(result, Result):
+        return _steps(result)
+    return _values(result) if isinstance(result, SweepResult) else _points(result)
+
+
+def _steps(result: Result) -> list[list]:
+    shares, basins = result.shares, result.shares.counts.shape[1]
+    minima = result.run.landscape.minima
+    alive = np.isfinite(result.w[:, 0])
+    near = [np.median(result.distance(minimum)[:, alive], axis=1) if alive.any() else np.full(len(result.steps), np.nan) for minimum in minima]
+    at = {int(step): i for i, step in enumerate(result.steps)}
+    head = ["step", "diverged", *(f"in_{i}" for i in range(basins)), *(f"share_{i}" for i in range(basins))]
+    body = [head + [f"distance_{minimum.name}" for minimum in minima]]
+    share = result.share
+    for step in range(len(shares.counts)):
+        distances = [_cell(column[at[step]]) if step in at else "" for column in near]
+        body.append([step, int(shares.diverged[step]), *shares.counts[step].tolist(), *map(_cell, share[step]), *distances])
+    return body
+
+
+def _values(result: SweepResult) -> list[list]:
+    name = result.run.parameter
+    if isinstance(result.results[0], Posterior):
+        basins = len(result.results[0].landscape.barriers) + 1
+        body = [[name, *(f"mass_{i}" for i in range(basins)), "n_beta_mean_K"]]
+        for value, part in zip(result.run.values, result.results, strict=True):
+            masses = part.masses().tolist() if part.landscape.barriers else [1.0]
+            body.append([value, *masses, part.n * part.beta * part.mean_potential()])
+        return body
+    body = [[name, "survivors", "diverged", "rate", "stderr", "first", "last", "crossed"]]
+    for value, part in zip(result.run.values, result.results, strict=True):
+        fit = escape(part) if part.run.landscape.barriers and part.survivors else None
+        numbers = ["", "", "", ""] if fit is None or fit.rate is None else [fit.rate, fit.stderr, *fit.window]
+        body.append([value, part.survivors, part.shares.n - part.survivors, *numbers, crossed(part) if part.run.landscape.barriers else ""])
+    return body
+
+
+def _points(posterior: Posterior) -> list[list]:
+    body: list[list] = [["variable", "w", "density"]]
+    for axis, (low, high) in enumerate(posterior.box):
+        w = np.linspace(low, high, 801)
+        name = "w" if posterior.landscape.dim == 1 else f"w{axis + 1}"
+        body += [[name, float(a), float(b)] for a, b in zip(w, posterior.marginal(axis, w), strict=True)]
+    return body
+
+
+def _cell(value) -> float | str:
+    return float(value) if np.isfinite(value) else ""
