@@ -1,6 +1,16 @@
 """The catalogue: landscapes that teach something, each a frozen dataclass of live degrees with its exact (lambda, multiplicity).
 
 K = Q^2 / 2 (sum of squares for several outputs). lambda and m at a minimum are those of V(eps) = vol{K < eps} ~ c eps^lambda (-log eps)^(m-1).
+
+>>> DoubleWell(w0=1.8, d1=1, d2=2).latex
+'(w+1.8)(w-1.8)^{2}'
+>>> for minimum in Valley(p=1, k=2).minima:
+...     print(f"{minimum.name}: λ = {minimum.lam}, m = {minimum.multiplicity}")
+O: λ = 1/4, m = 2
+line w₁ = 0: λ = 1/4, m = 1
+>>> DoubleWell(w0=9)
+Traceback (most recent call last):
+ValueError: DoubleWell: w0 = 9 is above the legal range 0.1 ... 4; choose a value inside it
 """
 
 from dataclasses import dataclass

@@ -106,7 +106,7 @@ def main() -> None:
             ns, _, lost = measure(Simulation(landscape, cls(), n=N, steps=STEPS), repeats=3)
             row(f"{cls.__name__} on {type(landscape).__name__}", ns, base, f"{lost:.0%} diverged")
 
-    title("Batch size (DoubleWell, lr = 0.002; nothing diverges): fresh samples cost the same for any B")
+    title("Batch size (DoubleWell, lr = 0.002): fresh samples cost the same for any B")
     reference = measure(Simulation(BASE.landscape, CALM, n=N, steps=STEPS))[0]
     for batch in (1, 2, 10, 20, 100, 1000):
         row(f"B = {batch}", measure(Simulation(BASE.landscape, SGD(lr=0.002, batch=batch), n=N, steps=STEPS))[0], reference, "ratio to B = 20")
