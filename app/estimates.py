@@ -25,12 +25,12 @@ def estimates(lab: Lab) -> Iterator[dict]:
     chains = lab.chains()
     meta = {
         "exact": float(point.lam),
-        "exactWords": f"exact λ = {point.lam}" + (f", m = {point.multiplicity}" if point.multiplicity > 1 else ""),
+        "exactWords": f"λ = {point.lam}" + (f", m = {point.multiplicity}" if point.multiplicity > 1 else ""),
         "span": span,
     }
     if not isinstance(lab.run.data, Finite):
         exact = chains.exact(fine=False)
-        meta |= {"nbeta": exact, "nbetaWords": f"exact at nβ = {given.nbeta:g}: {exact:.4g}"}
+        meta |= {"nbeta": exact, "nbetaWords": f"exact at this nβ: {exact:.3g}"}
     meta["top"] = 1.8 * max(meta["exact"], meta.get("nbeta", 0.0))
     yield _arrays(meta)
     seen = []

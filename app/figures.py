@@ -4,7 +4,7 @@ Nothing here computes: `picture.py` says what is shown. The browser owns what ch
 server nothing; the server only replaces the store.
 """
 
-from bokeh.models import BasicTicker, ColumnDataSource, CustomJSTickFormatter, LabelSet, LogTicker, Range1d, Span
+from bokeh.models import BasicTicker, ColumnDataSource, CustomJSTickFormatter, FixedTicker, LabelSet, Range1d, Span
 from bokeh.plotting import figure
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#7a7a7a"  # Okabe & Ito, and a grey that reads on black and on white
@@ -55,7 +55,7 @@ def canvas(name: str, x: str, y: str, **options) -> figure:
         axis.minor_tick_line_color = None
     fig.xaxis.ticker = BasicTicker(desired_num_ticks=5)
     log = options.get("y_axis_type") == "log"
-    fig.yaxis.ticker = LogTicker(mantissas=[1]) if log else BasicTicker(desired_num_ticks=5)
+    fig.yaxis.ticker = FixedTicker(ticks=[10.0**k for k in range(-12, 4)]) if log else BasicTicker(desired_num_ticks=5)
     fig.grid.grid_line_alpha = 0.35
     return fig
 

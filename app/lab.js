@@ -395,14 +395,15 @@ class Stage {
     this.fill("ellipse-hessian", turn(H))
     this.fill("ellipse-fisher", turn(G))
     this.fill("ellipse-sigma", turn(S))
-    this.range("ellipse", "x", -1.6, 1.6)
-    this.range("ellipse", "y", -1.15, 1.15)
+    const {inner_width, inner_height} = this.model("ellipse"), wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.3
+    this.range("ellipse", "x", -1.1 * Math.max(1, wide), 1.1 * Math.max(1, wide)) // a circle looks round
+    this.range("ellipse", "y", -1.1 * Math.max(1, 1 / wide), 1.1 * Math.max(1, 1 / wide))
   }
 
   at(x, y) { // eigenvalues there, in words
     const {G, H, S} = matrices(this.meta, x, y)
     const values = matrix => { const [a, b] = eigen(matrix).values; return `${short(a)}, ${Math.abs(b) < 1e-9 * Math.abs(a) ? 0 : short(b)}` }
-    return `eigenvalues: H ${values(H)} · G ${values(G)} · BΣ ${values(S)}`
+    return `eigenvalues: ${values(H)} · ${values(G)} · ${values(S)}`
   }
 
   estimate() {
@@ -568,7 +569,7 @@ export function render({model, view}) {
     if (cells.shares && meta.share) cells.shares.title.textContent = meta.share.title
   }
   const pointed = () => {
-    if (stage.meta?.dim === 2 && stage.pointer) cells.ellipse?.legend.replaceChildren(chip("h line", "H"), chip("b line", "BΣ"), chip("g dash", "G"), element("span", {class: "words", text: stage.at(...stage.pointer)}))
+    if (stage.meta?.dim === 2 && stage.pointer) cells.ellipse?.legend.replaceChildren(chip("h line", "H"), chip("g dash", "G"), chip("b line", "BΣ"), element("span", {class: "words", text: stage.at(...stage.pointer)}))
   }
   const fresh = () => {
     const before = stage.meta?.dim

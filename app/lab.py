@@ -36,14 +36,14 @@ class Estimate:
         float, Range(1, 1e12, log=True, help="nβ: the larger, the closer the exact value comes to λ, and the slower the chains", shown=(1, 1e6))
     ] = 1000.0
     gamma: Annotated[float, Range(0, 1e6, help="γ: strength of the tether to the chosen point; it keeps chains local", shown=(0, 20))] = 1.0
+    step: Literal["auto", "manual"] = "auto"
     eps: Annotated[
-        float,
-        Range(1e-12, 10, log=True, help="ε: step size of the chains; MALA needs about 0.8 accepted, Langevin is biased by large ε", shown=(1e-7, 1)),
+        float, Range(1e-12, 10, log=True, help="ε: too large and MALA rejects nearly all, while Langevin is biased or dies", shown=(1e-7, 1))
     ] = 0.001
     chains: Annotated[int, Range(2, 1000, log=True, help="independent chains", shown=(2, 100))] = 20
     draws: Annotated[
-        int, Range(10, 1_000_000, log=True, unit="draws", help="draws of each chain after a burn-in of a fifth", shown=(100, 50_000))
-    ] = 5000
+        int, Range(10, 1_000_000, log=True, unit="draws", help="draws of each chain after a burn-in of a fifth", shown=(100, 100_000))
+    ] = 20_000
 
     def __post_init__(self):
         check(self)
@@ -154,7 +154,7 @@ RULE_NAMES = {
     "SDE": "SDE limit of SGD",
     "UnderdampedSDE": "SDE with momentum",
     "HeavyTailedSGD": "SGD, heavy tails",
-    "NGD": "NGD (natural gradient)",
+    "NGD": "NGD, damped",
     "Langevin": "Langevin / SGLD",
 }
 CHOICE_HELP = {
@@ -230,7 +230,7 @@ def controls(lab: Lab) -> list[dict]:
             ],
         },
         {"title": "Optimiser A", "mark": "a", "open": True, "items": _rule_items("", run.rule)},
-        {"title": "Optimiser B, on the same noise", "mark": "b", "open": True, "items": _rule_items("b.", lab.rival)},
+        {"title": "Optimiser B · same noise", "mark": "b", "open": True, "items": _rule_items("b.", lab.rival)},
         {"title": "Run", "open": True, "items": [start, *_items(run)]},
         {"title": "Posterior", "open": True, "items": _items(lab.bayes, "bayes.", ("axis",) if run.landscape.dim == 1 else ())},
         {

@@ -24,7 +24,7 @@ from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangenc
 
 HERE = pathlib.Path(__file__).parent
 DRAFT = 2000  # trajectories while a slider moves
-FORMULA = "mjx-container { margin: .25em 0 !important; text-align: left !important; } p { margin: 0; }"
+FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; }"
 log = logging.getLogger(__name__)
 
 FIGURES = {
@@ -244,8 +244,12 @@ def formula(state: Lab) -> str:
     """The landscape and the update of each optimiser, in LaTeX (typeset offline by the MathJax that Bokeh brings)."""
     landscape = state.run.landscape
     variables = "w" if landscape.dim == 1 else "w_1, w_2"
-    lines = [rf"Q({variables}) = {landscape.latex}", r"K(w) = \frac{v_x}{2} |Q(w) - a|^2", state.run.rule.latex]
-    return "\n\n".join(f"$${line}$$" for line in lines).replace("\\,", r"\thinspace ")  # Markdown would eat the backslash of \,
+    lines = [rf"Q({variables}) = {landscape.latex}", r"K(w) = \tfrac{v_x}{2} |Q(w) - a|^2"]
+    updates = {rule.latex: name.upper() for name, rule in reversed(state.rules.items())}  # one line if both have the same
+    for latex, name in reversed(updates.items()):
+        first, *rest = latex.split(r",\quad")
+        lines += [rf"\text{{{name}:}}\;\; {first}" if state.rival else first, *(rf"\quad {part}" for part in rest)]
+    return "\n\n".join(f"$${line}$$" for line in lines).replace("\\,", r"\thinspace ").replace("\\;", r"\enspace ")  # Markdown eats those backslashes
 
 
 def story(state: Lab, found: Verdict | None = None) -> dict:
