@@ -24,7 +24,7 @@ from dynamics.observe import Result
 from dynamics.posterior import Posterior
 from dynamics.presets import crossed, escape
 from dynamics.simulation import Simulation
-from dynamics.sweep import SweepResult
+from dynamics.sweep import Sweep, SweepResult
 
 PICTURES = {".png": "matplotlib", ".svg": "matplotlib", ".pdf": "matplotlib", ".html": "bokeh"}
 SUFFIXES = (".npz", ".csv", *PICTURES)
@@ -78,10 +78,12 @@ def _whole(path: pathlib.Path) -> Iterator[str]:
             os.unlink(name)
 
 
-def described(run) -> dict[str, str] | str:
-    """A run as its query where it has one, else as the call that made it."""
+def described(run) -> dict | str:
+    """A simulation as its query, a sweep as its values and its first run, a posterior as the call that made it."""
+    if isinstance(run, Sweep):
+        return {"parameter": run.parameter, "values": list(run.values), "first": described(run.runs[0])}
     if isinstance(run, Simulation):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError):  # a landscape of one's own has no query
             return encode(run)
     return repr(run)
 

@@ -1,0 +1,320 @@
+"""The command line: `python -m app list`, `python -m app run fig1-escape --set lr=0.016 --out escape.png`, `python -m app run landscape --set ...`.
+
+Results go to stdout, progress and errors to stderr. Exit code 0; 1 for bad input, with one line that says what is wrong; 130 for Ctrl-C.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import difflib
+import json
+import math
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from app import export
+from app.state import change, decode_fields, link
+from dynamics.observe import Result
+from dynamics.posterior import Posterior
+from dynamics.presets import PRESETS, Preset, escape, judge
+from dynamics.simulation import Simulation
+from dynamics.sweep import Sweep, SweepResult
+
+FREE = "landscape"  # the run that is no preset
+EXAMPLES = """examples:
+  python -m app list
+  python -m app run fig1-escape --set lr=0.016 --seed 3 --out escape.png
+  python -m app run landscape --set landscape=Valley --set p=1 --set rule=NGD --set n=500 --out valley.html
+  python -m app run fig7b-rate --quick --json"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m app", description=__doc__.partition("\n")[0], epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list | run | url", parser_class=_Parser)
+    show = commands.add_parser("list", help="every preset, its source and its claim")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    run = commands.add_parser("run", help="run a preset, or `landscape` with your own settings")
+    url = commands.add_parser("url", help="the query of a run's link: http://.../serve?<query>")
+    for command in (run, url):
+        command.add_argument("name", help="a name from `list`, or `landscape`")
+        command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a value, e.g. lr=0.02, rule=NGD, start=-2,2")
+        command.add_argument("--seed", metavar="N", help="the same as --set seed=N")
+    run.add_argument("--quick", action="store_true", help="the smaller run of a preset that shows the same")
+    run.add_argument("--every", type=int, metavar="K", help="keep the weights of every K-th step (default: 200 times in all)")
+    run.add_argument("--out", metavar="FILE", help=f"write the result to a file: {', '.join(export.SUFFIXES)}")
+    run.add_argument("--json", action="store_true", help="print a machine-readable summary")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    stage = _Stage()
+    try:
+        options = _parser().parse_args(arguments)
+        {"list": _list, "run": _run, "url": _url}[options.command](options, stage)
+        sys.stdout.flush()
+    except (ValueError, OSError, MemoryError) as error:
+        if isinstance(error, BrokenPipeError):  # `python -m app list | head`
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        text = str(error) or type(error).__name__
+        print(f"python -m app: {' '.join(text.split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\npython -m app: stopped {stage}", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Stage:
+    """What has been done so far, in words."""
+
+    text = "before the run began; nothing was written"
+
+    def __str__(self):
+        return self.text
+
+
+# Commands
+
+
+def _list(options, stage) -> None:
+    if options.json:
+        print(_json([{"name": p.name, "title": p.title, "cite": p.cite, "claim": p.claim, "note": p.note} for p in PRESETS.values()]))
+        return
+    width = max(60, min(shutil.get_terminal_size((110, 24)).columns, 140))
+    column = 2 + max(map(len, PRESETS))
+    for preset in PRESETS.values():
+        _row(preset.name, [preset.title, preset.cite, f"“{preset.claim}”"], column, width)
+    _row(FREE, ["Your own run", "python -m app run landscape --set landscape=Valley --set rule=NGD ..."], column, width)
+
+
+def _row(name: str, texts: list[str], column: int, width: int) -> None:
+    lines = [line for text in texts for line in textwrap.wrap(text, width - column)]
+    for i, line in enumerate(lines):
+        print(f"{name if i == 0 else '':{column}}{line}")
+
+
+def _url(options, stage) -> None:
+    preset, run = _chosen(options)
+    query = link(run) if isinstance(run, Simulation) else ""
+    if not query and (options.set or options.seed):
+        raise ValueError(f"{preset.name} is more than one run, and its link holds no settings; leave --set and --seed out")
+    print("&".join(filter(None, [f"preset={preset.name}" if preset else "", query])))
+
+
+def _run(options, stage) -> None:
+    preset, run = _chosen(options)
+    if options.every is not None and options.every < 1:
+        raise ValueError(f"--every {options.every}; keep every 1st, 2nd, ... step")
+    if options.every is not None and not isinstance(run, Simulation):
+        raise ValueError(
+            f"--every {options.every}: {preset.name} is more than one run, of which the first and the last weights are kept; leave --every out"
+        )
+    path = export.checked(options.out) if options.out else None
+    result = _result(run, options.every, stage)
+    if path:
+        stage.text = f"while writing {path}; the run is done, the file is not written"
+        export.save(result, path, preset.title if preset else "")
+    stage.text = "after the run" + (f"; {path} is written" if path else "")
+    summary = summarise(result, preset) | ({"out": str(path)} if path else {})
+    print(_json(summary) if options.json else _words(summary))
+
+
+def _chosen(options) -> tuple[Preset | None, Simulation | Sweep | Posterior]:
+    """The preset (None for a free run), and its run with all settings."""
+    name, settings = options.name, [*options.set, *([f"seed={options.seed}"] if options.seed is not None else [])]
+    if name != FREE and name not in PRESETS:
+        near = difflib.get_close_matches(name, [*PRESETS, FREE], 3, 0.5)
+        raise ValueError(
+            f"there is no preset {name[:60]!r}; " + (f"did you mean {' or '.join(near)}?" if near else "`python -m app list` shows them all")
+        )
+    quick = getattr(options, "quick", False)
+    if name == FREE:
+        if quick:
+            raise ValueError("--quick is for presets; set n and steps yourself, e.g. --set n=100 --set steps=50")
+        return None, change(Simulation(), settings)
+    preset = PRESETS[name]
+    return preset, with_settings(preset.quick if quick and preset.quick is not None else preset.run, settings)
+
+
+def with_settings(run, settings: Sequence[str]):
+    """A run, every run of a sweep, or a posterior, with settings such as "lr=0.02"; ValueError for the first that is wrong."""
+    if not settings:
+        return run
+    if isinstance(run, Sweep):
+        for setting in settings:
+            if setting.partition("=")[0].strip() == run.parameter:
+                raise ValueError(
+                    f"{setting[:60]!r}: {run.parameter} takes the values {', '.join(map(str, run.values))} in this run; set something else"
+                )
+        return dataclasses.replace(run, runs=tuple(with_settings(part, settings) for part in run.runs))
+    return change(run, settings) if isinstance(run, Simulation) else _change_posterior(run, settings)
+
+
+def _change_posterior(posterior: Posterior, settings: Sequence[str]) -> Posterior:
+    """As `change`, for the fields of the landscape, n and beta."""
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        parts = {"": posterior, "landscape": posterior.landscape}
+        part = next(
+            (
+                part
+                for part, value in parts.items()
+                if name in {field.name for field in dataclasses.fields(value)} - {"landscape", "data", "box", "fine"}
+            ),
+            None,
+        )
+        if part is None or not equals:
+            raise ValueError(
+                f"{setting[:60]!r}: a posterior on {type(posterior.landscape).__name__} has no such value; set n, beta or the landscape's own"
+            )
+        value, messages = decode_fields(parts[part], {name: text})
+        if messages:
+            raise ValueError(messages[0])
+        posterior = value if part == "" else dataclasses.replace(posterior, landscape=value)
+    return posterior
+
+
+def _result(run, every: int | None, stage: _Stage):
+    """The result of a run, with a bar and the time left on a terminal."""
+    if isinstance(run, Posterior):
+        return run
+    quiet = not sys.stderr.isatty()
+    if isinstance(run, Sweep):
+        with tqdm(total=len(run.runs), unit="run", file=sys.stderr, disable=quiet, leave=False, delay=0.3) as bar:
+            for progress in run.stream():
+                bar.update(progress.step - bar.n)
+                stage.text = f"after {progress.step} of {progress.of} runs; nothing was written"
+        return SweepResult(run, progress.results)
+    with tqdm(total=run.steps, unit="step", file=sys.stderr, disable=quiet, leave=False, delay=0.3) as bar:
+
+        def watch(step: int) -> None:
+            if step < bar.n:  # the run is done; those that diverged are run once more, to be counted apart
+                bar.set_description("who survives")
+                bar.reset(run.steps)
+            bar.update(step - bar.n)
+            stage.text = f"after step {step:,} of {run.steps:,}; nothing was written"
+
+        return run.run(every, watch)
+
+
+# Summaries
+
+
+def summarise(result, preset: Preset | None = None) -> dict:
+    """What a run has shown, as plain values (None where a number is not defined)."""
+    run = getattr(result, "run", result)
+    head: dict = {}
+    if preset:
+        verdict = judge(preset, result)
+        head = {"preset": preset.name, "title": preset.title, "cite": preset.cite, "claim": preset.claim, "note": preset.note}
+        head |= {"holds": verdict.ok, "verdict": verdict.text}
+    head["run"] = export.described(run)
+    if isinstance(result, SweepResult):
+        names, *rows = export.rows(result)
+        body = {
+            "parameter": run.parameter,
+            "values": [{name: None if cell == "" else cell for name, cell in zip(names, row, strict=True)} for row in rows],
+        }
+        return head | body | {"landscapes": [_exact(landscape) for landscape in dict.fromkeys(part.landscape for part in run.runs)]}
+    if isinstance(result, Result):
+        head |= _of_simulation(result)
+    elif result.landscape.barriers:
+        head |= {"masses": result.masses().tolist()}
+    return head | _exact(run.landscape)
+
+
+def _of_simulation(result: Result) -> dict:
+    barriers = result.run.landscape.barriers
+    body = {"n": result.shares.n, "survivors": result.survivors, "diverged": result.shares.n - result.survivors}
+    if barriers:
+        share = result.share
+        body |= {"barriers": list(barriers), "shares_at_start": share[0].tolist(), "shares_at_end": share[-1].tolist()}
+        if result.survivors:
+            fit = escape(result)
+            body["escape"] = {"rate": fit.rate, "stderr": fit.stderr, "first": fit.window[0], "last": fit.window[1], "reason": fit.reason}
+    return body
+
+
+def _exact(landscape) -> dict:
+    points = [*landscape.minima, *landscape.undefined]
+    return {
+        "landscape": repr(landscape),
+        "exact": [
+            {"name": point.name, "at": list(point.at), "lambda": None if point.lam is None else str(point.lam), "multiplicity": point.multiplicity}
+            | ({"why": point.why} if point.why else {})
+            for point in points
+        ],
+    }
+
+
+def _json(value) -> str:
+    """Strict JSON: NaN and infinities, which it lacks, are null."""
+    return json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _words(summary: dict) -> str:
+    """The same for people."""
+    lines = []
+    if "preset" in summary:
+        holds = {True: "It holds in this run.", False: "It does not hold in this run.", None: "It cannot be told from this run."}[summary["holds"]]
+        lines += [summary["title"], summary["cite"], f"Claim: “{summary['claim']}”", f"{holds} {summary['verdict']}", f"Note: {summary['note']}"]
+    if "survivors" in summary:
+        lines.append(f"{summary['survivors']:,} of {summary['n']:,} trajectories survive, {summary['diverged']:,} diverged.")
+    if "shares_at_end" in summary:
+        start, end = (", ".join(f"{share:.4f}" for share in summary[key]) for key in ("shares_at_start", "shares_at_end"))
+        lines.append(f"Share of survivors per basin, from left to right: {start} at the start, {end} at the end.")
+    if fit := summary.get("escape"):
+        span = f"over steps {fit['first']} to {fit['last']}"
+        lines.append(
+            f"Escape rate from the left basin: {fit['rate']:.4f} ± {fit['stderr']:.4f} per step, {span}."
+            if fit["rate"] is not None
+            else f"No escape rate: {fit['reason']}."
+        )
+    if "masses" in summary:
+        lines.append(f"Posterior mass per basin: {', '.join(f'{mass:.4f}' for mass in summary['masses'])}.")
+    if "values" in summary:
+        lines += _table(summary["values"])
+    for group in summary.get("landscapes", [summary])[:1]:
+        for point in group["exact"]:
+            place = f"{point['name']} ({', '.join(f'{entry:.4g}' for entry in point['at'])})"
+            known = f"lambda = {point['lambda']}, multiplicity {point['multiplicity']}"
+            lines.append(f"{group['landscape']}, {place}: {known if point['lambda'] else 'lambda is undefined: ' + point['why']}.")
+    if "out" in summary:
+        lines.append(f"Written: {summary['out']}")
+    return "\n".join(lines)
+
+
+def _table(rows: list[dict]) -> list[str]:
+    cells = [list(rows[0])] + [
+        ["" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row.values()] for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
