@@ -124,7 +124,7 @@ def landscape_2d() -> figure:
             text_font_style="bold",
         )
     )
-    fig.scatter("x", "y", source=source("pointer", "x", "y"), size=12, marker="cross", color="#cc79a7", line_width=2)
+    fig.scatter("x", "y", source=source("pointer", "x", "y"), size=12, marker="cross", line_color="#cc79a7", line_width=2)
     return fig
 
 

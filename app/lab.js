@@ -4,7 +4,9 @@
 const LIGHT = {text: "#1d2733", axis: "#5b6672", grid: "#c9d0d7"}
 const DARK = {text: "#eef2f6", axis: "#a9b4bf", grid: "#46515c"}
 const RULES = ["a", "b"]
-const RGB = {a: [0, 114, 178], b: [213, 94, 0]}
+// the figures' colours (Okabe & Ito) and what they become on black
+const ON_BLACK = {"#0072b2": "#56b4e9", "#d55e00": "#f08a4b", "#009e73": "#3ccf9f", "#7a7a7a": "#a9b4bf", "#cc79a7": "#e58fc2"}
+const RGB = {light: {a: [0, 114, 178], b: [213, 94, 0]}, dark: {a: [86, 180, 233], b: [240, 138, 75]}}
 const TAIL = 12 // frames of tail behind a moving point
 const FRAMES_A_SECOND = 30
 
@@ -267,7 +269,7 @@ class Stage {
 
   heat(low, high, last) { // two densities in one image: blue, orange, and their mixture
     const counts = RULES.map(rule => [rule, this.get(`counts-${rule}`)]).filter(([, array]) => array)
-    const [frames, bins] = counts[0][1].shape
+    const [frames, bins] = counts[0][1].shape, rgb = RGB[this.dark ? "dark" : "light"]
     const image = new Uint32Array(frames * bins)
     let peak = 1
     for (const [, array] of counts) for (let i = 0; i < array.length; i++) if (array[i] > peak) peak = array[i]
@@ -276,7 +278,7 @@ class Stage {
       let red = 0, green = 0, blue = 0, clear = 1, sum = 0
       for (const [rule, array] of counts) {
         const share = Math.log1p(array[t * bins + b]) * scale
-        red += share * RGB[rule][0]; green += share * RGB[rule][1]; blue += share * RGB[rule][2]
+        red += share * rgb[rule][0]; green += share * rgb[rule][1]; blue += share * rgb[rule][2]
         sum += share
         clear *= 1 - share
       }
@@ -422,6 +424,7 @@ class Stage {
   height(pixels) { for (const name of Object.keys(CELLS)) this.model(name)?.setv({height: pixels}, {sync: false}) }
 
   paint(dark, scale) {
+    this.dark = dark
     const tone = dark ? DARK : LIGHT, size = `${Math.round(12 * scale)}px`
     for (const name of Object.keys(CELLS)) {
       const figure = this.model(name)
@@ -429,6 +432,10 @@ class Stage {
       for (const axis of [...figure.below, ...figure.left]) axis.setv({axis_label_text_color: tone.text, major_label_text_color: tone.text, axis_line_color: tone.axis,
         major_tick_line_color: tone.axis, axis_label_text_font_size: size, major_label_text_font_size: size}, {sync: false})
       for (const grid of figure.center) if ("grid_line_color" in grid.attributes) grid.setv({grid_line_color: tone.grid}, {sync: false})
+      for (const painted of [...figure.renderers.map(renderer => renderer.glyph), ...figure.center.filter(part => part.text_color !== undefined && part.source)]) {
+        painted.own ??= Object.fromEntries(["line_color", "fill_color", "text_color"].map(key => [key, painted[key]?.value]).filter(([, value]) => ON_BLACK[value]))
+        for (const [key, value] of Object.entries(painted.own)) painted.setv({[key]: {value: dark ? ON_BLACK[value] : value}}, {sync: false})
+      }
       if (name === "map") figure.renderers[0].glyph.setv({global_alpha: dark ? 0.35 : 0.7}, {sync: false})
     }
   }
@@ -595,12 +602,12 @@ export function render({model, view}) {
   }
   const fit = () => { // two rows of figures fill the window; never too low to read
     const top = grid.getBoundingClientRect().top - root.getBoundingClientRect().top + main.scrollTop
-    const caption = grid.querySelector("figure:not([hidden]) figcaption")?.offsetHeight ?? 64
+    const caption = Math.max(64, ...[...grid.querySelectorAll("figure:not([hidden]) figcaption")].map(node => node.offsetHeight))
     stage.height(Math.round(Math.max(210, Math.min(440, (root.clientHeight - top - 26) / 2 - caption - 6))))
   }
   new ResizeObserver(fit).observe(root)
   const paint = () => stage.paint(root.dataset.theme === "dark", root.classList.contains("projector") ? 1.4 : 1)
-  const setTheme = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint(); try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ } }
+  const setTheme = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint(); if (stage.meta?.dim === 1) stage.spread(); try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ } }
   const showControls = () => controls.show(model.controls)
   const showStory = () => {
     const {choices, chosen, cite, claim, verdict, ok, note} = model.story
