@@ -17,6 +17,7 @@ from landscapes.catalogue import (
 )
 from landscapes.polynomial import Factor, Landscape, Minimum, Product
 from landscapes.scale import Range
+from landscapes.volume import fit_volume
 
 __all__ = [
     "CATALOGUE",
@@ -37,4 +38,5 @@ __all__ = [
     "Tangency",
     "TripleWell",
     "Valley",
+    "fit_volume",
 ]
