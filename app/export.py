@@ -4,7 +4,7 @@ Columns of the tables:
     many trajectories, one row a step    step, diverged (so far, of n), per basin i from left to right `in_i` (trajectories there) and `share_i`
                                          (among those that never diverge), `distance_<minimum>` (median over survivors; empty where not kept)
     a sweep of simulations, one a value  the parameter, survivors, diverged, rate and stderr per step, first and last step of that fit, crossed
-                                         (share of all that are right of the barrier at the end)
+                                         (share of all that are right of the barrier at the end), distance_<minimum> (median of survivors then)
     a sweep of posteriors, one a value   the parameter, mass_i per basin, n_beta_mean_K
     a posterior, one a point             variable, w, density (of that variable alone)
 """
@@ -144,11 +144,15 @@ def _values(result: SweepResult) -> list[list]:
             masses = part.masses().tolist() if part.landscape.barriers else [1.0]
             body.append([value, *masses, part.n * part.beta * part.mean_potential()])
         return body
-    body = [[name, "survivors", "diverged", "rate", "stderr", "first", "last", "crossed"]]
+    near = result.results[0].run.landscape.minima[0].name
+    body = [[name, "survivors", "diverged", "rate", "stderr", "first", "last", "crossed", f"distance_{near}"]]
     for value, part in zip(result.run.values, result.results, strict=True):
-        fit = escape(part) if part.run.landscape.barriers and part.survivors else None
+        landscape = part.run.landscape
+        fit = escape(part) if landscape.barriers and part.survivors else None
         numbers = ["", "", "", ""] if fit is None or fit.rate is None else [fit.rate, fit.stderr, *fit.window]
-        body.append([value, part.survivors, part.shares.n - part.survivors, *numbers, crossed(part) if part.run.landscape.barriers else ""])
+        alive = part.w[np.isfinite(part.w[:, 0])]
+        distance = float(np.median(landscape.minima[0].distance(alive))) if len(alive) else ""
+        body.append([value, part.survivors, part.shares.n - part.survivors, *numbers, crossed(part) if landscape.barriers else "", distance])
     return body
 
 

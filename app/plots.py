@@ -1,8 +1,8 @@
 """Pictures of results, for files: HoloViews elements, built once from arrays and drawn by Matplotlib or Bokeh."""
 
+import html
 import textwrap
 
-import bokeh.plotting
 import holoviews as hv
 import matplotlib
 
@@ -11,8 +11,8 @@ matplotlib.use("agg")  # before HoloViews opens a window for its figures
 import holoviews.plotting.bokeh
 import holoviews.plotting.mpl
 import numpy as np
-from bokeh.embed import file_html
-from bokeh.resources import INLINE
+from bokeh.embed import components
+from bokeh.util.paths import static_path
 from contourpy import contour_generator
 
 from dynamics.batches import Finite
@@ -23,12 +23,30 @@ from dynamics.simulation import Simulation
 from dynamics.sweep import SweepResult
 
 hv.Store.set_current_backend("matplotlib")
+hv.renderer("bokeh").webgl = False  # canvas everywhere: without a GPU WebGL takes seconds
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"  # Okabe & Ito 2008
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 DASHES = ("solid", "dashed", "dotted", "dashdot")  # never colour alone
 GREY = "#8a8a8a"
 SHOWN = {1: 30, 2: 15}  # trajectories drawn one by one, by dimension
 BINS = 100
+# Bokeh's own page and resources would also ask for the files of every extension that is loaded, Panel's among them
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>body {{ font-family: sans-serif; margin: 1.5em; max-width: 68em }} code {{ color: #444 }}</style>
+<script>{library}</script>
+</head>
+<body>
+<h1>{title}</h1>
+<p><code>{call}</code></p>
+{body}
+{script}
+</body>
+</html>
+"""
 
 
 def draw(result, path: str, backend: str, title: str = "") -> None:
@@ -41,10 +59,11 @@ def draw(result, path: str, backend: str, title: str = "") -> None:
         _arrange(figure, len(parts), columns, title, textwrap.wrap(_call(result), 60 * columns))
         figure.savefig(path, dpi=140, facecolor="white")
     else:
-        head = bokeh.models.Div(text=f"<h2>{_plain(title)}</h2><code>{_plain(_call(result))}</code>", width=1000)
-        page = bokeh.layouts.column(head, hv.render(layout, backend="bokeh"))
+        script, body = components(hv.render(layout, backend="bokeh"))
+        words = {"title": title or "lambdascape", "call": _call(result)}
+        words = {name: html.escape(text) for name, text in words.items()}
         with open(path, "w", encoding="utf-8") as file:
-            file.write(file_html(page, INLINE, title or "lambdascape"))
+            file.write(PAGE.format(**words, library=(static_path() / "js" / "bokeh.min.js").read_text(encoding="utf-8"), script=script, body=body))
 
 
 def _arrange(figure, panels: int, columns: int, title: str, lines: list[str]) -> None:
@@ -92,10 +111,6 @@ def _call(result) -> str:
     if not isinstance(result, SweepResult):
         return repr(run)
     return f"{run.parameter} = {', '.join(str(value) for value in run.values)} in {run.runs[0]!r}"
-
-
-def _plain(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 # Elements, drawn alike by both backends

@@ -60,7 +60,7 @@ def escape_rate(counts: np.ndarray, first: int, last: int, fewest: int = 10) -> 
     centre = np.average(t, weights=n)
     slope = n * (t - centre) / np.sum(n * (t - centre) ** 2)  # the estimate is linear in log n
     covariance = np.maximum(1 / np.maximum.outer(n, n) - 1 / n[0], 0)
-    rate = -float(slope @ np.log(n))
+    rate = -float(slope @ np.log(n / n[0])) + 0.0  # exactly 0 where nobody leaves
     stderr = float(np.sqrt(slope @ covariance @ slope))
     return EscapeRate(rate, stderr, (first, int(t[-1])))
 

@@ -1,0 +1,249 @@
+"""`python -m app`, and the files it writes."""
+
+import csv
+import html.parser
+import json
+import os
+import subprocess
+import sys
+import urllib.parse
+
+import numpy as np
+import pytest
+
+from app import export
+from app.__main__ import main
+from app.state import decode
+from dynamics import Simulation
+from dynamics.presets import PRESETS
+from landscapes import Valley
+
+
+def strict(text: str):
+    """JSON as the standard has it: no NaN, no Infinity."""
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_list_names_every_preset_its_source_and_its_claim(capsys):
+    assert main(["list"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for preset in PRESETS.values():
+        for part in (preset.name, preset.title, preset.cite, preset.claim):
+            assert " ".join(part.split()) in text
+    assert main(["list", "--json"]) == 0
+    assert [entry["name"] for entry in strict(capsys.readouterr().out)] == list(PRESETS)
+
+
+def test_listing_and_running_load_neither_panel_nor_any_plotting():
+    code = (
+        "import sys; from app.__main__ import main; main(['list']); main(['run', 'fig1-potential']);"
+        "print([name for name in ('panel', 'holoviews', 'matplotlib', 'bokeh', 'torch', 'pandas') if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_a_summary_in_json_says_all_and_is_strict(capsys):
+    assert main(["run", "fig1-escape", "--quick", "--json"]) == 0
+    out = strict(capsys.readouterr().out)
+    assert out["preset"] == "fig1-escape" and out["holds"] is True and "per step" in out["verdict"]
+    assert out["n"] == 4000 == out["survivors"] + out["diverged"]
+    assert out["escape"]["rate"] == pytest.approx(0.112, abs=4 * (out["escape"]["stderr"] ** 2 + 0.004**2) ** 0.5)
+    assert out["escape"]["first"] == 3 and sum(out["shares_at_end"]) == pytest.approx(1)
+    assert [(point["lambda"], point["multiplicity"]) for point in out["exact"]] == [("1/4", 1), ("1/2", 1), (None, None)]
+    assert decode(out["run"]) == (PRESETS["fig1-escape"].quick, [])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_runs_and_speaks_in_both_voices(name, capsys):
+    assert main(["run", name, "--quick"]) == 0
+    words = capsys.readouterr()
+    assert PRESETS[name].claim in words.out and "lambda" in words.out and not words.err
+    assert main(["run", name, "--quick", "--json"]) == 0
+    assert strict(capsys.readouterr().out)["holds"] in (True, False)
+
+
+def test_settings_and_the_seed_reach_the_run(capsys):
+    assert main(["run", "landscape", "--set", "landscape=Valley", "--set", "p=2", "--set", "n=20", "--set", "steps=5", "--seed", "9", "--json"]) == 0
+    assert decode(strict(capsys.readouterr().out)["run"])[0] == Simulation(Valley(p=2), n=20, steps=5, seed=9)
+    assert main(["run", "fig7b-rate", "--quick", "--set", "n=100", "--json"]) == 0
+    assert all(row["survivors"] + row["diverged"] == 100 for row in strict(capsys.readouterr().out)["values"])
+    assert main(["run", "fig4-posterior", "--set", "d1=1", "--json"]) == 0
+    assert "d1=1" in strict(capsys.readouterr().out)["run"]["first"]
+
+
+def test_nothing_survives_and_the_summary_is_still_json(capsys):
+    assert main(["run", "fig1-escape", "--set", "lr=1", "--set", "n=50", "--json"]) == 0
+    out = strict(capsys.readouterr().out)
+    assert out["survivors"] == 0 and out["holds"] is None and out["shares_at_end"] == [None, None] and "escape" not in out
+    assert main(["run", "fig1-escape", "--set", "lr=1", "--set", "n=50"]) == 0
+
+
+def test_the_query_of_a_preset_gives_its_run_back(capsys):
+    assert main(["url", "fig1-escape-finite", "--set", "n=50"]) == 0
+    query = dict(urllib.parse.parse_qsl(capsys.readouterr().out.strip()))
+    assert query.pop("preset") == "fig1-escape-finite"
+    run, messages = decode(query)
+    assert not messages and run == Simulation(**{**vars(PRESETS["fig1-escape-finite"].run), "n": 50})
+    assert main(["url", "fig7b-rate"]) == 0
+    assert capsys.readouterr().out.strip() == "preset=fig7b-rate"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "required"),
+        (["rum"], "rum"),
+        (["run"], "name"),
+        (["run", "fig1-escap"], "did you mean fig1-escape"),
+        (["run", "../../etc/passwd\n"], "no preset"),
+        (["run", "x" * 5000], "no preset"),
+        (["run", "fig1-escape", "--set", "lr"], "write name=value"),
+        (["run", "fig1-escape", "--set", "lr=0"], "lr = 0.0 is below"),
+        (["run", "fig1-escape", "--set", "lr=nan"], "not finite"),
+        (["run", "fig1-escape", "--set", "lr=__import__('os')"], "not a number"),
+        (["run", "fig1-escape", "--set", "rate=1"], "no such value"),
+        (["run", "fig1-escape", "--set", "n=10000000", "--set", "steps=1000000"], "keep fewer steps or trajectories"),
+        (["run", "fig1-escape", "--seed", "x"], "seed = 'x'"),
+        (["run", "fig1-escape", "--every", "0"], "--every 0"),
+        (["run", "fig7b-rate", "--every", "5"], "leave --every out"),
+        (["run", "fig7b-rate", "--set", "lr=0.01"], "takes the values"),
+        (["run", "fig1-posterior", "--set", "lr=0.01"], "set n, beta or the landscape's own"),
+        (["run", "fig1-potential", "--set", "w0=99"], "w0 = 99"),
+        (["run", "landscape", "--quick"], "--quick is for presets"),
+        (["run", "fig1-escape", "--out", "result.gif"], "choose one of .npz"),
+        (["run", "fig1-escape", "--out", "/no/such/folder/x.csv"], "no folder"),
+        (["run", "fig1-escape", "--out", "."], "choose one of .npz"),
+        (["url", "fig7b-rate", "--seed", "3"], "leave --set and --seed out"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_1(arguments, says, capsys, monkeypatch):
+    monkeypatch.setattr("dynamics.simulation._Ensemble", lambda *_: pytest.fail("computed before the input was checked"))
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert not out and err.count("\n") == 1 and says in err and len(err) < 600
+
+
+def test_a_folder_that_cannot_be_written_to_is_known_before_the_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as root everything can be written to
+    assert main(["run", "fig1-escape", "--out", str(tmp_path / "x.npz")]) == 1
+    assert "cannot be written to" in capsys.readouterr().err
+
+
+def test_interrupting_says_how_far_it_came(monkeypatch, capsys):
+    def interrupted(run, every=None, watch=None):
+        watch(7)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Simulation, "run", interrupted)
+    assert main(["run", "fig1-escape"]) == 130
+    assert "stopped after step 7 of 50; nothing was written" in capsys.readouterr().err
+
+
+# Files
+
+
+def test_arrays_and_tables_hold_the_run_and_its_results(tmp_path, capsys):
+    for suffix in (".npz", ".csv"):
+        assert main(["run", "fig1-escape", "--quick", "--every", "10", "--out", str(tmp_path / f"a{suffix}")]) == 0
+    run = PRESETS["fig1-escape"].quick
+    out = run.run(10)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+        assert decode(json.loads(str(file["run"]))) == (run, [])
+        assert np.array_equal(file["kept"], out.kept, equal_nan=True) and np.array_equal(file["steps"], [0, 10, 20, 30, 40, 50])
+        assert np.array_equal(file["share"], out.share) and np.array_equal(file["diverged"], out.shares.diverged)
+    with open(tmp_path / "a.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(51))
+    assert np.allclose([float(row["share_0"]) for row in rows], out.share_left, rtol=1e-15)
+    assert all(int(row["in_0"]) + int(row["in_1"]) + int(row["diverged"]) == run.n for row in rows)
+    assert [row["distance_+w₀"] != "" for row in rows[:11]] == [True, *[False] * 9, True]
+    assert sorted(os.listdir(tmp_path)) == ["a.csv", "a.npz"]
+
+
+@pytest.mark.parametrize("name", ["fig7b-rate", "fig1-posterior", "fig1-potential", "fig2-converge", "noise-shape", "fig5-coefficient"])
+def test_every_kind_of_result_has_arrays_and_a_table(name, tmp_path):
+    preset = PRESETS[name]
+    run = preset.quick if preset.quick is not None else preset.run
+    result = run.run() if hasattr(run, "run") else run
+    export.save(result, tmp_path / "a.npz")
+    export.save(result, tmp_path / "a.csv")
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+        assert all(file[key].dtype != object for key in file.files) and str(file["run"])
+    with open(tmp_path / "a.csv", newline="") as file:
+        head, *body = list(csv.reader(file))
+    assert len(set(head)) == len(head) and len(body) > 1 and all(len(row) == len(head) for row in body)
+
+
+def test_the_table_of_a_posterior_integrates_to_one(tmp_path):
+    _, *rows = export.rows(PRESETS["fig1-potential"].run)
+    w, density = np.array([row[1:] for row in rows]).T
+    assert np.trapezoid(density, w) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    monkeypatch.setattr(export, "rows", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        export.save(PRESETS["fig1-potential"].run, path)
+    assert os.listdir(tmp_path) == ["a.csv"] and path.read_text() == "old"
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("fig1-escape", ".png"), ("fig2-converge", ".svg"), ("fig1-posterior", ".pdf")])
+def test_pictures_are_drawn(name, suffix, tmp_path, capsys):
+    path = tmp_path / f"a{suffix}"
+    assert main(["run", name, "--quick", "--out", str(path)]) == 0
+    data = path.read_bytes()
+    assert data.startswith({".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix]) and len(data) > 10_000
+    assert os.listdir(tmp_path) == [path.name]
+    if suffix == ".png":
+        import matplotlib.image
+
+        pixels = matplotlib.image.imread(path)
+        assert pixels.std() > 0.05 and min(pixels.shape[:2]) > 900  # something is on it
+
+
+class Addresses(html.parser.HTMLParser):
+    """What the tags of a page would load (text inside scripts is none)."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [value for name, value in attrs if name in ("src", "href", "data", "srcset")]
+
+
+@pytest.mark.parametrize("name", ["fig1-escape", "fig2-converge", "fig7b-rate", "noise-shape"])
+def test_a_page_loads_nothing(name, tmp_path, capsys):
+    path = tmp_path / "a.html"
+    assert main(["run", name, "--quick", "--out", str(path)]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert PRESETS[name].title in text and "Bokeh" in text
+    assert not Addresses(text).found
+
+
+@pytest.mark.browser
+def test_a_page_is_drawn_without_a_network(tmp_path, capsys, chromium):
+    from playwright.sync_api import sync_playwright
+
+    path = tmp_path / "a.html"
+    assert main(["run", "fig1-escape", "--quick", "--out", str(path)]) == 0
+    with sync_playwright() as play:
+        flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+        browser = play.chromium.launch(executable_path=chromium, args=flags)
+        page = browser.new_page()
+        asked, complaints = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path.as_uri())
+        page.wait_for_selector(".bk-Figure canvas")
+        browser.close()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == [] == complaints
+
+
+def test_nothing_survives_and_the_picture_is_still_drawn(tmp_path, capsys):
+    for name in ("fig1-escape", "fig2-converge"):
+        assert main(["run", name, "--quick", "--set", "lr=1", "--set", "n=20", "--out", str(tmp_path / f"{name}.html")]) == 0
