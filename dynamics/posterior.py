@@ -14,7 +14,7 @@ import numpy as np
 from dynamics.batches import Finite, Online
 from landscapes.catalogue import DoubleWell
 from landscapes.polynomial import Landscape
-from landscapes.quadrature import COARSE, FINE, Nodes, across, checked_box, nodes
+from landscapes.quadrature import COARSE, FINE, Nodes, across, checked_box, nodes, on_circles
 from landscapes.scale import Range, check
 
 MOST = 1e15  # n beta beyond which neither the quadrature nor double precision resolves K
@@ -115,6 +115,19 @@ class Posterior:
         along = across(self.landscape, 1 - axis, points, self.box, self.ahat, FINE if self.fine else COARSE)
         value = np.sum(along.weight * np.exp(-np.maximum(self._energy(along.k), -700)), axis=1) / self._z
         return np.where((points >= low) & (points <= high), value, 0.0)
+
+    def distance(self, at, radii) -> np.ndarray:
+        """Density of the distance |w - at| at radii (n,), per unit of length: in 2D the integral over each circle, right across narrow ridges."""
+        at = np.atleast_1d(np.asarray(at, float))
+        if at.shape != (self.landscape.dim,) or not np.all(np.isfinite(at)):
+            raise ValueError(f"at = {at}; give one finite number for each of the {self.landscape.dim} variable(s)")
+        radii = np.asarray(radii, float).ravel()
+        if self.landscape.dim == 1:
+            return self.density((at + radii)[:, None]) + self.density((at - radii)[:, None])
+        low, high = np.array(self.box).T
+        circle = on_circles(self.landscape, at, radii, self.ahat, FINE if self.fine else COARSE)
+        inside = np.all((circle.w >= low) & (circle.w <= high), axis=-1)
+        return radii * np.sum(inside * circle.weight * np.exp(-np.maximum(self._energy(circle.k), -700)), axis=1) / self._z
 
     def masses(self) -> np.ndarray:
         """Probability of each basin, cut at the landscape's barriers, from left to right (1D)."""

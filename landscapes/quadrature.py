@@ -111,6 +111,52 @@ def across(landscape: Landscape, axis: int, at: np.ndarray, box=None, shift=0.0,
     return Nodes(w, weight.reshape(len(at), -1), 0.5 * np.sum((landscape.Q(w) - shifts) ** 2, axis=-1))
 
 
+def on_circles(landscape: Landscape, centre, radius: np.ndarray, shift=0.0, resolution: Resolution = FINE) -> Nodes:
+    """Nodes along circles of each radius (rows,) about `centre` (2D): the sum of weight * f is the integral over the angle."""
+    shifts = np.broadcast_to(np.asarray(shift, float), (len(landscape.products()),))
+    radius = np.asarray(radius, float)
+
+    def place(angle):  # (rows, ...) -> points (rows, ..., 2)
+        r = radius[(slice(None), *[None] * (angle.ndim - 1))]
+        return np.stack([centre[0] + r * np.cos(angle), centre[1] + r * np.sin(angle)], axis=-1)
+
+    found = []
+    for product, a in zip(landscape.products(), shifts, strict=True):
+        whole = sum(factor.power * _degree(factor) for factor in product.factors)
+        if a:  # a polynomial of degree d is one of z = e^(i angle) of degree 2 d, over z^d
+            found.append(_angles(lambda w, p=product, a=a: p.scale * math.prod(_at(f, w) ** f.power for f in p.factors) - a, whole, place, radius))
+        else:
+            found += [_angles(lambda w, f=f: _at(f, w), _degree(f), place, radius) for f in product.factors]
+    ends = np.concatenate(found, axis=1)
+    origin, length = pieces(np.clip(np.concatenate([ends - 2 * np.pi, ends, ends + 2 * np.pi], axis=1), -np.pi, np.pi), -np.pi, np.pi)
+
+    def q(offset):
+        return landscape.Q(place(origin[(slice(None), slice(None), *[None] * (offset.ndim - 2))] + offset))
+
+    offset, weight = _graded(length, lambda offset: np.max(np.abs(q(offset) - q(np.zeros((*origin.shape, 1)))), axis=-1), resolution)
+    w = place(origin[..., None] + offset).reshape(len(radius), -1, 2)
+    return Nodes(w, weight.reshape(len(radius), -1), 0.5 * np.sum((landscape.Q(w) - shifts) ** 2, axis=-1))
+
+
+def _degree(factor) -> int:
+    return max(i + j for _, i, j in factor.terms)
+
+
+def _at(factor, w):
+    return sum(c * w[..., 0] ** i * w[..., 1] ** j for c, i, j in factor.terms)
+
+
+def _angles(value, degree: int, place, radius) -> np.ndarray:
+    """Angles (rows, 2 degree) of the complex zeros of a polynomial of this degree on circles, from its values at equal angles."""
+    if degree == 0:
+        return np.empty((len(radius), 0))
+    count = 2 * degree + 1
+    angle = np.broadcast_to(2 * np.pi * np.arange(count) / count, (len(radius), count))
+    series = np.fft.fftshift(np.fft.fft(value(place(angle)), axis=1), axes=1)  # of z^-degree ... z^degree
+    zeros = roots(series)
+    return np.angle(np.where(np.isfinite(zeros), zeros, 1.0))
+
+
 def pieces(ends: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     """Breakpoints (rows, B) -> pieces (rows, 2 B): an origin and a signed length each; every gap between neighbours is shared at its middle."""
     ends = np.sort(ends, axis=1)

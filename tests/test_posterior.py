@@ -9,7 +9,7 @@ from scipy import integrate, special
 
 from dynamics import Finite, Online
 from dynamics.posterior import Posterior, lambda_hat_exact
-from landscapes import CATALOGUE, Bowl, Cusp, DoubleWell, Monomial, NormalCrossing, Regular, Ring, RotatedLine, TripleWell, Valley
+from landscapes import CATALOGUE, Bowl, Cusp, DoubleWell, Monomial, NormalCrossing, Regular, Ring, RotatedLine, Tangency, TripleWell, Valley
 from landscapes.quadrature import COARSE, FINE, nodes
 
 NBETA = (1e1, 1e4, 1e9, 1e15)
@@ -144,6 +144,26 @@ def test_the_marginal_beside_a_narrow_ridge_is_the_analytic_one(n):
     # Regular: a Gaussian of variance 1/n
     at = np.linspace(-3, 3, 7) / math.sqrt(n)
     np.testing.assert_allclose(Posterior(Regular(), n, fine=True).marginal(0, at), math.sqrt(n / (2 * np.pi)) * np.exp(-n * at**2 / 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1e2, 1e8])
+def test_the_density_of_the_distance_to_a_point(n):
+    r = np.array([0.1, 0.7, 1.5, 3.0]) / math.sqrt(n)
+    np.testing.assert_allclose(Posterior(Regular(), n, fine=True).distance((0, 0), r), n * r * np.exp(-n * r**2 / 2), rtol=1e-5)
+    # it integrates to what the nodes of the whole box count within the radius (whose own edge costs a node or two)
+    for landscape in (Valley(1, 1), NormalCrossing(), Tangency(), Cusp()):
+        for slope in (0.0, 0.1) if n < 1e3 else (0.0,):  # at large n a circle that touches a curve of minima has a peak no trapezium rule sees
+            p = Posterior(landscape, n, data=Online(slope=slope), fine=True)
+            centre = landscape.minima[0].at
+            end = np.geomspace(1e-2 / math.sqrt(n), 0.6, 500)
+            within = np.sum(p._weights[np.linalg.norm(p._nodes.w - centre, axis=-1) < end[-1]]) / p._z
+            assert integrate.trapezoid(p.distance(centre, end) * end, np.log(end)) == pytest.approx(within, rel=0.03, abs=1e-9), (landscape, slope)
+    if n > 1e3:  # the posterior is then uniform on the ring: an arc of half-angle 2 asin(r/2) lies within r of a point of it
+        end = np.linspace(1e-3, 0.6, 300)
+        density = Posterior(Ring(1), n).distance((1, 0), end)
+        np.testing.assert_allclose(density[30:], 1 / np.sqrt(1 - end[30:] ** 2 / 4) / np.pi, rtol=1e-3)
+    well = Posterior(DoubleWell(), n)
+    assert well.distance(1.8, [0.01]) == pytest.approx(well.density([1.79]) + well.density([1.81]))
 
 
 def test_given_samples_enter_through_their_sums_exactly():
