@@ -610,14 +610,17 @@ export function render({model, view}) {
   const setTheme = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint(); if (stage.meta?.dim === 1) stage.spread(); try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ } }
   const showControls = () => controls.show(model.controls)
   const showStory = () => {
-    const {choices, chosen, cite, claim, verdict, ok, note} = model.story
+    const {choices, chosen, cite, claim, verdict, ok, note, figure} = model.story
     story.replaceChildren(...choices.map(([value, text]) => element("option", {value, text, selected: value === chosen})))
     card.hidden = !claim
     if (!claim) return
     card.className = `card ${ok == null ? "" : ok ? "holds" : "fails"}`
+    const said = verdict == null ? "Computing …" : ok == null ? "Cannot be told. " : ok ? "✓ Holds in this run. " : "✗ Does not hold in this run. "
     card.replaceChildren(element("p", {class: "claim"}, element("span", {class: "cite", text: cite}), element("span", {text: `“${claim}”`})),
-      element("p", {class: "verdict"}, element("b", {text: ok == null ? "Computing …" : ok ? "✓ Holds in this run. " : "✗ Does not hold in this run. "}), element("span", {text: verdict ?? ""})),
-      ...(note ? [element("p", {class: "note", text: note})] : []))
+      element("p", {class: "verdict"}, element("b", {text: said}), element("span", {text: verdict ?? ""})),
+      ...(note ? [element("p", {class: "note", text: note})] : []),
+      ...(figure ? [element("details", {class: "whole", open: true, ontoggle: () => fit()}, element("summary", {text: "All runs of this preset in one figure (below: one of them)"}), element("img", {src: figure, alt: `${verdict}`}))] : []))
+    fit()
   }
   const showNotices = () => {
     notices.replaceChildren(...model.notices.map(text => element("p", {}, element("span", {text}), button("×", "Dismiss", event => event.target.closest("p").remove()))))

@@ -1,9 +1,12 @@
 """The pages: one view a visitor, made by a call; this module holds only constants."""
 
+import base64
 import functools
 import logging
 import pathlib
 import random
+import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -88,38 +91,52 @@ def work(state: Lab):
         outcomes = results(state, state.run.n)
         yield Picture(picture(state, outcomes), False)
     if state.preset:
-        yield verdict(state.preset, outcomes["a"])
+        yield judged(state.preset, outcomes["a"])
     for arrays in estimates(state):
         yield Estimated(arrays)
 
 
-def verdict(name: str, shown) -> Verdict:
+class Judged(NamedTuple):
+    """What a preset's claim is worth in this run; for presets that are more than one run also their figure, an image as a data address."""
+
+    verdict: Verdict
+    figure: str = ""
+
+
+def judged(name: str, shown) -> Judged:
     """Of the run that is shown, or, for presets that are more than one run, of all of them."""
     preset = PRESETS[name]
-    return judge(preset, shown) if isinstance(preset.run, Simulation) else _whole_verdict(name)
-
-
-@functools.lru_cache(maxsize=32)  # thirty students who open the same sweep are one computation
-def _whole_verdict(name: str) -> Verdict:
-    preset = PRESETS[name]
-    return judge(preset, preset.run.run())
-
-
-def shown_run(preset) -> Simulation:
-    """The one run of a preset that the lab draws: itself, the middle of a sweep, or a run on the posterior's landscape."""
     if isinstance(preset.run, Simulation):
-        return preset.run
-    if isinstance(preset.run, Sweep):
-        return next((run for run in preset.run.runs[len(preset.run.runs) // 2 :] if isinstance(run, Simulation)), Lab().run)
-    return replace(Lab().run, landscape=preset.run.landscape, start=None)
+        return Judged(judge(preset, shown))
+    with _WHOLE:
+        return _whole(name)
+
+
+_WHOLE = threading.Lock()  # Matplotlib draws one figure at a time; and a class that opens a sweep together computes it once
+
+
+@functools.lru_cache(maxsize=32)
+def _whole(name: str) -> Judged:
+    from app.plots import draw  # a second to import
+
+    preset = PRESETS[name]
+    result = preset.run if isinstance(preset.run, Posterior) else preset.run.run()
+    with tempfile.TemporaryDirectory() as folder:
+        draw(result, f"{folder}/figure.svg", "matplotlib", preset.title)
+        image = base64.b64encode(pathlib.Path(folder, "figure.svg").read_bytes()).decode()
+    return Judged(judge(preset, result), f"data:image/svg+xml;base64,{image}")
 
 
 def from_preset(name: str, before: Lab = Lab()) -> Lab:
-    """The lab with a preset in it, alone on the stage."""
-    preset = PRESETS[name]
-    run = shown_run(preset)
-    samples = preset.run.n if isinstance(preset.run, Posterior) else min(10_000_000, run.steps * getattr(run.rule, "batch", 1))
-    return Lab(run, None, Bayes(samples=max(1, int(samples))), replace(before.estimate, point=0), name)
+    """The lab with a preset in it, alone on the stage: its run, the middle one of a sweep, or a run on the landscape of its posterior."""
+    shown = PRESETS[name].run
+    if isinstance(shown, Sweep):
+        shown = shown.runs[len(shown.runs) // 2]
+    if isinstance(shown, Posterior):
+        run, samples, beta = replace(Lab().run, landscape=shown.landscape, start=None, data=shown.data), shown.n, shown.beta
+    else:
+        run, samples, beta = shown, shown.steps * getattr(shown.rule, "batch", 1), 1.0
+    return Lab(run, None, Bayes(int(min(max(samples, 1), 10_000_000)), beta), replace(before.estimate, point=0), name)
 
 
 class Session:
@@ -182,7 +199,7 @@ class Session:
                 self.store.data = self._columns(arrays, draft)
             case Estimated(arrays):
                 self.estimate.data = {name: [value] for name, value in arrays.items()}
-            case Verdict():
+            case Judged():
                 self.view.story = story(self.state, result)
             case Exception():
                 known = isinstance(result, ValueError)
@@ -252,14 +269,14 @@ def formula(state: Lab) -> str:
     return "\n\n".join(f"$${line}$$" for line in lines).replace("\\,", r"\thinspace ").replace("\\;", r"\enspace ")  # Markdown eats those backslashes
 
 
-def story(state: Lab, found: Verdict | None = None) -> dict:
+def story(state: Lab, found: Judged | None = None) -> dict:
     """What to choose from, and the chosen preset's claim with its verdict."""
     choices = [["", "Free play: or choose a figure of the literature …"], *([name, preset.title] for name, preset in PRESETS.items())]
     if not state.preset:
         return {"choices": choices, "chosen": ""}
     preset = PRESETS[state.preset]
     card = {"choices": choices, "chosen": state.preset, "cite": preset.cite, "claim": preset.claim, "note": preset.note}
-    return card | ({} if found is None else {"ok": None if found.ok is None else bool(found.ok), "verdict": found.text, "judged": True})
+    return card | ({} if found is None else {"ok": found.verdict.ok, "verdict": found.verdict.text, "figure": found.figure})
 
 
 SURPRISES = (

@@ -197,9 +197,9 @@ def _two(lab: Lab, outcomes) -> dict:
         bands["near"][name] = _band(near.distance(kept) if near else _potential(lab, kept))
     for kind, found in bands.items():
         arrays |= {f"{kind}-{name}": band.astype(np.float32) for name, band in found.items()}
-    reach = np.nanmax([band[2].max(initial=0) for band in bands["far"].values()])
+    reach = np.nanmax([np.nanquantile(band[2], 0.97) if np.isfinite(band[2]).any() else 1.0 for band in bands["far"].values()])
     floor = np.nanmin([np.nanquantile(band[1], 0.02) if np.isfinite(band[1]).any() else 1e-3 for band in bands["near"].values()])
-    ceiling = np.nanmax([np.nanmax(band[2], initial=1e-3) for band in bands["near"].values()])
+    ceiling = np.nanmax([np.nanquantile(band[2], 0.97) if np.isfinite(band[2]).any() else 1.0 for band in bands["near"].values()])
     theory = _drift(lab, bands["far"])
     place = line.name if near else "K"
     meta = {
