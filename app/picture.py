@@ -12,6 +12,7 @@ from contourpy import contour_generator
 
 from app.lab import RULE_NAMES, Lab
 from dynamics import Finite, Posterior, Result
+from dynamics.presets import drifted
 from landscapes import Valley
 
 BINS = 120
@@ -225,19 +226,16 @@ def _band(values: np.ndarray) -> np.ndarray:
 
 
 def _drift(lab: Lab, far: dict) -> list[dict]:
-    """w2(t)^-q = w2(0)^-q + q p eta^2 t / B along the line of Valley(p, k=1), q = 4p - 2: the ratchet of a non-degenerate valley."""
+    """The drift of the median along the line of Valley(p, k=1): the ratchet of a non-degenerate valley."""
     landscape, rule, data = lab.run.landscape, lab.run.rule, lab.run.data
     plain = type(rule).__name__ == "SGD" and rule.noise == "batch" and not data.slope and not isinstance(data, Finite) and data.vx == data.vy == 1
-    if not (isinstance(landscape, Valley) and landscape.k == 1 and plain):
-        return []
-    p, q = landscape.p, 4 * landscape.p - 2
-    t = np.linspace(0, lab.run.steps, 100)
     start = far["a"][1]
     settled = int(np.argmax(np.isfinite(start)))
-    if not np.isfinite(start[settled]) or start[settled] <= 0:
+    if not (isinstance(landscape, Valley) and landscape.k == 1 and plain and start[settled] > 0):
         return []
-    rate = q * p * rule.lr**2 / rule.batch / (1 - rule.momentum) ** 2
-    return [{"name": "drift law", "x": t.tolist(), "y": ((start[settled] ** -q + rate * t) ** (-1 / q)).tolist()}]
+    t = np.linspace(0, lab.run.steps, 60)
+    w2 = drifted(start[settled], t, landscape.p, rule.lr / (1 - rule.momentum), rule.batch)
+    return [{"name": "drift law", "x": t.round(1).tolist(), "y": w2.round(4).tolist()}]
 
 
 def says(lab: Lab, outcomes, posterior) -> str:
