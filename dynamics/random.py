@@ -170,7 +170,8 @@ def permuted(key, position, n, bits):
     """Entry `position` of a pseudo-random permutation of 0 ... n - 1, chosen by `key`, without storing it.
 
     A Feistel network of six rounds on Z_a x Z_b, a = 2^bits near sqrt(n) and at least 2, a b >= n; values beyond n walk on
-    (Black & Rogaway 2002, "Ciphers with arbitrary finite domains"). Small n need more rounds to reach all orders equally (four rounds fail a chi^2 test at n = 4096).
+    (Black & Rogaway 2002, "Ciphers with arbitrary finite domains"). Small n need more rounds to reach all orders
+    equally; four rounds still fail a chi^2 test at n = 4096.
     """
     rounds = 12 if bits == 1 else 4 if bits < 4 else 3
     a = np.int64(1) << bits
