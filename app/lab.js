@@ -526,7 +526,8 @@ export function render({model, view}) {
     scrub.max = stage.frames - 1
     scrub.value = step
     const lost = RULES.filter(rule => meta.rules[rule]).map(rule => `${rule.toUpperCase()} ${meta.diverged[rule][step].toLocaleString("en")}`)
-    clock.textContent = `step ${time.toLocaleString("en")} of ${meta.steps[meta.steps.length - 1].toLocaleString("en")} · diverged ${lost.join(", ")} of ${meta.n.toLocaleString("en")}`
+    const text = `step ${time.toLocaleString("en")} of ${meta.steps[meta.steps.length - 1].toLocaleString("en")} · diverged ${lost.join(", ")} of ${meta.n.toLocaleString("en")}`
+    if (clock.textContent !== text) clock.textContent = text
   })
   const pause = () => { playing = false; play.replaceChildren(icon("play")) }
   const toggle = () => {
@@ -557,10 +558,14 @@ export function render({model, view}) {
 
   // what the server sends
   const chip = (kind, text) => element("span", {class: `chip ${kind}`, text})
+  const legend = (name, chips) => { // only what changed: every change costs the browser a layout
+    const found = chips.filter(Boolean), old = cells[name]?.legend
+    if (old && [...old.children].map(node => node.outerHTML).join() !== found.map(node => node.outerHTML).join()) old.replaceChildren(...found)
+  }
   const legends = () => {
     const {meta} = stage
     const rules = RULES.filter(rule => meta.rules[rule]).map(rule => [rule, meta.rules[rule]])
-    const show = (name, ...chips) => cells[name]?.legend.replaceChildren(...chips.filter(Boolean))
+    const show = (name, ...chips) => legend(name, chips)
     const names = rules.map(([rule, text]) => chip(`${rule} line`, text))
     const fits = rules.map(([rule, text]) => chip(`${rule} line`, meta.share ? `${text}: ${meta.share.words[rule]}` : text))
     show("potential", ...names.map(n => n.cloneNode(true)), meta.steep?.length ? chip("steep", "ηH > 2") : null)
@@ -576,7 +581,13 @@ export function render({model, view}) {
     if (cells.shares && meta.share) cells.shares.title.textContent = meta.share.title
   }
   const pointed = () => {
-    if (stage.meta?.dim === 2 && stage.pointer) cells.ellipse?.legend.replaceChildren(chip("h line", "H"), chip("g dash", "G"), chip("b line", "BΣ"), element("span", {class: "words", text: stage.at(...stage.pointer)}))
+    if (stage.meta?.dim === 2 && stage.pointer) legend("ellipse", [chip("h line", "H"), chip("g dash", "G"), chip("b line", "BΣ"), element("span", {class: "words", text: stage.at(...stage.pointer)})])
+  }
+  const remember = query => { // the address is the state; how it looks stays with the visitor
+    const now = new URLSearchParams(window.location.search), next = new URLSearchParams(query)
+    for (const name of ["page", "theme", "projector"]) if (now.has(name)) next.set(name, now.get(name))
+    const text = `?${next.toString().replaceAll("%2C", ",")}`
+    if (text !== window.location.search) window.history.replaceState(null, "", text)
   }
   const fresh = () => {
     const before = stage.meta?.dim
@@ -586,7 +597,8 @@ export function render({model, view}) {
     for (const [name, cell] of Object.entries(cells)) cell.figure.hidden = CELLS[name].dim !== undefined && CELLS[name].dim !== stage.meta.dim
     legends()
     pointed()
-    says.textContent = stage.meta.says
+    if (says.textContent !== stage.meta.says) says.textContent = stage.meta.says
+    if (!stage.meta.draft) remember(stage.meta.query)
     root.dataset.drawn = stage.meta.drawn
     root.dataset.draft = stage.meta.draft
     // the next picture is sent once this one is on the screen
@@ -596,8 +608,8 @@ export function render({model, view}) {
   const estimated = () => {
     const meta = stage.estimate()
     if (!meta) return
-    cells.lambda.legend.replaceChildren(...[meta.words && chip("a line", meta.words), meta.nbeta == null ? null : chip("b dash", meta.nbetaWords), meta.exact == null ? null : chip("exact line", meta.exactWords),
-      meta.reason && element("span", {class: "words", text: meta.reason})].filter(Boolean))
+    legend("lambda", [meta.words && chip("a line", meta.words), meta.nbeta == null ? null : chip("b dash", meta.nbetaWords), meta.exact == null ? null : chip("exact line", meta.exactWords),
+      meta.reason && element("span", {class: "words", text: meta.reason})])
     root.dataset.estimated = meta.drawn
   }
   const fit = () => { // two rows of figures fill the window; never too low to read

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import json
 import logging
 import pathlib
 import random
@@ -69,10 +70,11 @@ class LabView(pn.custom.JSComponent):
 
 
 class Picture(NamedTuple):
-    """Arrays for the store; `draft` while a finer one follows."""
+    """Arrays for the store; `draft` while a finer one follows; `query`: the link to this picture."""
 
     arrays: dict
     draft: bool
+    query: str
 
 
 class Estimated(NamedTuple):
@@ -83,13 +85,13 @@ class Estimated(NamedTuple):
 
 def work(state: Lab):
     """All that a state shows, coarse first: what `Latest` iterates over."""
-    draft = state.run.n > DRAFT
+    draft, query = state.run.n > DRAFT, urlencode(lab.encode(state), safe=",")
     outcomes = results(state, DRAFT)
-    yield Picture(picture(state, outcomes), draft)
+    yield Picture(picture(state, outcomes), draft, query)
     yield IDLE
     if draft:
         outcomes = results(state, state.run.n)
-        yield Picture(picture(state, outcomes), False)
+        yield Picture(picture(state, outcomes), False, query)
     if state.preset:
         yield judged(state.preset, outcomes["a"])
     for arrays in estimates(state):
@@ -178,15 +180,16 @@ class Session:
     def show_at_once(self) -> None:
         """The first picture is part of the page; computed once for all who open the same link."""
         try:
-            self.store.data = self._columns(first_picture(self.state), True)
+            self.store.data = self._columns(Picture(first_picture(self.state), True, ""))
         except (ValueError, MemoryError) as error:
             self.view.notices = [*self.view.notices, str(error)]
         self.latest(self.state)
 
-    def _columns(self, arrays: dict, draft: bool) -> dict:
+    def _columns(self, shown: Picture) -> dict:
         self.drawn += 1
-        meta = arrays["meta"][:-1] + f', "drawn": {self.drawn}, "draft": {str(draft).lower()}}}'
-        return {name: [value] for name, value in arrays.items()} | {"meta": [meta]}
+        more = json.dumps({"drawn": self.drawn, "draft": shown.draft, "query": shown.query})
+        meta = f"{shown.arrays['meta'][:-1]}, {more[1:]}"  # two JSON objects in one
+        return {name: [value] for name, value in shown.arrays.items()} | {"meta": [meta]}
 
     def publish(self, result) -> None:
         """From a thread: hand over a result to the page's document."""
@@ -195,8 +198,8 @@ class Session:
 
     def show(self, result) -> None:
         match result:
-            case Picture(arrays, draft):
-                self.store.data = self._columns(arrays, draft)
+            case Picture():
+                self.store.data = self._columns(result)
             case Estimated(arrays):
                 self.estimate.data = {name: [value] for name, value in arrays.items()}
             case Judged():
@@ -241,8 +244,6 @@ class Session:
             if state.preset != before.preset or (state.preset and state != before):
                 self.view.story = story(state)
             self.view.notices = list(messages)
-            if pn.state.location:
-                pn.state.location.search = "?" + urlencode(lab.encode(state), safe=",")
         self.latest(state)
 
     def close(self) -> None:
