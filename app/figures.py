@@ -11,8 +11,8 @@ BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#7a7a7a"  # Okabe 
 RULE_COLOURS = {"a": BLUE, "b": ORANGE}
 HEIGHT = 300
 
-_SHORT = CustomJSTickFormatter(
-    code="""
+# the text only: a model at module level would belong to the first visitor
+SHORT_NUMBERS = """
     const a = Math.abs(tick)
     if (a == 0) return "0"
     if (a >= 1e5 || a < 1e-3) {
@@ -21,8 +21,7 @@ _SHORT = CustomJSTickFormatter(
         return (Math.abs(m - 1) < 1e-6 ? "10" : m.toFixed(0) + "·10") + sup
     }
     return String(+tick.toPrecision(4))
-    """
-)
+"""
 
 
 def source(name: str, *columns: str) -> ColumnDataSource:
@@ -50,7 +49,7 @@ def canvas(name: str, x: str, y: str, **options) -> figure:
     fig.background_fill_color = fig.border_fill_color = None
     fig.outline_line_color = None
     for axis in (fig.xaxis, fig.yaxis):
-        axis.formatter = _SHORT
+        axis.formatter = CustomJSTickFormatter(code=SHORT_NUMBERS)
         axis.axis_label_text_font_style = "normal"
         axis.minor_tick_line_color = None
     fig.xaxis.ticker = BasicTicker(desired_num_ticks=5)
