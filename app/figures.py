@@ -92,6 +92,8 @@ def landscape_1d() -> figure:
             y_offset=12,
             text_align="center",
             text_font_size="12px",
+            background_fill_color="white",
+            background_fill_alpha=0.6,
             text_color=GREEN,
             text_font_style="bold",
         )
@@ -119,6 +121,8 @@ def landscape_2d() -> figure:
             x_offset=8,
             y_offset=4,
             text_font_size="12px",
+            background_fill_color="white",
+            background_fill_alpha=0.6,
             text_color=GREEN,
             text_font_style="bold",
         )

@@ -59,7 +59,7 @@ class LabView(pn.custom.JSComponent):
     autoplay = param.Boolean(default=True)
     style = param.String()
 
-    _esm = HERE / "lab.js"
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "polynomial", "stage", "lab"))
 
     def __init__(self, heard, **values):
         self.heard = heard

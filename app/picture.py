@@ -19,7 +19,7 @@ BINS = 120
 SHOWN = {1: 100, 2: 40}  # trajectories drawn one by one, by dimension
 BAND = 1000  # trajectories that the quantile bands are taken from
 GRID = 400
-TERRAIN = 120
+TERRAIN = 150
 
 
 def results(lab: Lab, n: int) -> dict[str, Result]:
@@ -179,9 +179,10 @@ def _approach(lab: Lab, last: int) -> list[dict]:
 def _two(lab: Lab, outcomes) -> dict:
     landscape = lab.run.landscape
     (l1, h1), (l2, h2) = landscape.box
-    x, y = np.linspace(l1, h1, TERRAIN), np.linspace(l2, h2, TERRAIN)
+    side = max(h1 - l1, h2 - l2)  # wider than the box: the map shows both axes to the same scale, whatever its shape
+    x, y = ((low + high) / 2 + side * share * np.linspace(-1, 1, TERRAIN) for low, high, share in ((l1, h1, 1.0), (l2, h2, 0.7)))
     K = _potential(lab, np.stack(np.meshgrid(x, y), axis=-1))
-    high = np.quantile(K, 0.995)
+    high = np.quantile(K[:, abs(x - (l1 + h1) / 2) < side / 2], 0.995)
     log = np.log10(np.maximum(K, high * 1e-6))
     depth = np.clip((log - log.min()) / (np.log10(high) - log.min()), 0, 1)
     arrays = {"terrain": (90 + 165 * depth).astype(np.uint8)}
@@ -210,6 +211,7 @@ def _two(lab: Lab, outcomes) -> dict:
             "label": "distance" if near else "K [nats per sample]",
             "range": [float(max(10 ** np.floor(np.log10(max(floor, 1e-12))), 1e-12)), float(10 ** np.ceil(np.log10(max(ceiling, 1e-6))))],
         },
+        "terrain": [x[0], x[-1], y[0], y[-1]],
         "pointer": [l1 + 0.62 * (h1 - l1), l2 + 0.72 * (h2 - l2)],
     }
     return arrays | {"meta": meta}
@@ -250,8 +252,11 @@ def says(lab: Lab, outcomes, posterior) -> str:
             rest = "of the rest" if lost else "of all"
             text += f"; {rest}, {left[0]:.3g} % start left of the barrier and {left[-1]:.3g} % are there after {run.steps:,} steps"
         elif out.survivors:
-            end = out.distance(run.landscape.minima[0])[-1]
-            text += f"; the median ends {np.nanmedian(end):.3g} from {run.landscape.minima[0].name}"
+            best = run.landscape.minima[0]
+            if any(best.at):  # one point of a curve of minima: the distance to it says little
+                text += f"; the median loss ends at K = {np.nanmedian(_potential(lab, out.w)):.3g}"
+            else:
+                text += f"; the median ends {np.nanmedian(best.distance(out.w)):.3g} from {best.name}"
         parts.append(text)
     if run.landscape.barriers:
         parts.append(f"Bayes, with {posterior.n:,.0f} samples, puts {100 * posterior.masses()[0]:.3g} % there")

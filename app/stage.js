@@ -1,0 +1,274 @@
+// The figures: the store's arrays, drawn and played.
+
+const LIGHT = {text: "#1d2733", axis: "#5b6672", grid: "#c9d0d7"}
+const DARK = {text: "#eef2f6", axis: "#a9b4bf", grid: "#46515c"}
+const RULES = ["a", "b"]
+// the figures' colours (Okabe & Ito) and what they become on black
+const ON_BLACK = {"#0072b2": "#56b4e9", "#d55e00": "#f08a4b", "#009e73": "#3ccf9f", "#7a7a7a": "#a9b4bf", "#cc79a7": "#e58fc2"}
+const RGB = {light: {a: [0, 114, 178], b: [213, 94, 0]}, dark: {a: [86, 180, 233], b: [240, 138, 75]}}
+const TAIL = 12 // frames of tail behind a moving point
+
+class Stage {
+  constructor(view, onstep) {
+    this.doc = view.model.document
+    this.onstep = onstep
+    this.step = 0
+    this.pointer = null
+  }
+
+  model(name) { return this.doc.get_model_by_name(name) }
+  get(name) { return this.store.data[name]?.[0] }
+  fill(name, data) { this.model(name)?.setv({data}, {sync: false}) } // not sent back to the server
+  range(figure, axis, start, end) {
+    const range = this.model(figure)?.[`${axis}_range`]
+    if (range && (range.start !== start || range.end !== end)) range.setv({start, end}, {sync: false})
+  }
+  label(figure, axis, text) { this.model(figure)?.[axis === "x" ? "below" : "left"][0].setv({axis_label: text}, {sync: false}) }
+
+  get frames() { return this.meta ? this.meta.steps.length : 1 }
+
+  spread() { // everything that does not move with time
+    this.store = this.model("store")
+    const text = this.get("meta")
+    if (!text) return
+    this.meta = JSON.parse(text)
+    const [from, to, bins] = this.meta.bins
+    this.meta.edges = Array.from({length: bins + 1}, (_, i) => from + (to - from) * i / bins)
+    const {meta} = this
+    const last = meta.steps[meta.steps.length - 1]
+    this.step = Math.min(this.step, this.frames - 1)
+    for (const name of ["density", "far", "near", "shares"]) this.range(name, "x", 0, last)
+    if (meta.dim === 1) this.spread1(last)
+    else this.spread2(last)
+    this.posterior()
+    this.noise()
+    this.draw(this.step)
+  }
+
+  spread1(last) {
+    const {meta} = this, [[low, high]] = meta.box
+    const x = this.get("x"), K = this.get("K")
+    this.fill("curve", {x, y: K})
+    this.range("potential", "x", low, high)
+    this.range("potential", "y", -0.1 * meta.top, meta.top)
+    this.range("density", "y", low, high)
+    const strips = meta.steep, bottom = -0.1 * meta.top, top = -0.05 * meta.top
+    this.fill("steep", {left: strips.map(s => s[0]), right: strips.map(s => s[1]), bottom: strips.map(() => bottom), top: strips.map(() => top)})
+    this.fill("barrier", {x: meta.barriers.map(b => [b, b]), y: meta.barriers.map(() => [0, meta.top])})
+    this.fill("minima", {x: meta.minima.map(m => m.at[0]), y: meta.minima.map(() => 0), text: meta.minima.map(m => m.label)})
+    this.heat(low, high, last)
+    this.fill("theory", {x: meta.theory.map(line => line.x), y: meta.theory.map(line => line.y)})
+    this.label("shares", "y", meta.share.label)
+    this.range("shares", "y", ...meta.share.range)
+    for (const rule of RULES) {
+      const lines = meta.share.lines.filter(line => line.rule === rule)
+      this.fill(`share-${rule}`, {x: lines.map(() => this.get("share-x")), y: lines.map((_, i) => this.row(`share-${rule}`, i))})
+      const fit = meta.share.fits[rule]
+      this.fill(`fit-${rule}`, fit ? {x: fit.x, y: fit.y} : {x: [], y: []})
+    }
+    this.fill("share-bayes", {x: meta.share.bayes.map(() => [0, last]), y: meta.share.bayes.map(value => [value, value])})
+  }
+
+  spread2(last) {
+    const {meta} = this, [[l1, h1], [l2, h2]] = meta.box
+    const {inner_width, inner_height} = this.model("map"), wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.35
+    const width = Math.max(h1 - l1, (h2 - l2) * wide), height = width / wide // both axes to the same scale, all of the box in view
+    this.range("map", "x", (l1 + h1 - width) / 2, (l1 + h1 + width) / 2)
+    this.range("map", "y", (l2 + h2 - height) / 2, (l2 + h2 + height) / 2)
+    const [x0, x1, y0, y1] = meta.terrain
+    this.fill("terrain", {image: [this.get("terrain")], x: [x0], y: [y0], dw: [x1 - x0], dh: [y1 - y0]})
+    this.fill("levels", {x: this.get("level-x"), y: this.get("level-y")})
+    this.fill("places", {x: meta.minima.map(m => m.at[0]), y: meta.minima.map(m => m.at[1]), text: meta.minima.map(m => m.label)})
+    for (const name of ["far", "near"]) {
+      this.label(name, "y", meta[name].label)
+      this.range(name, "y", ...meta[name].range)
+      for (const rule of RULES) {
+        const band = this.get(`${name}-${rule}`)
+        const rows = [0, 1, 2].map(i => band ? this.row(`${name}-${rule}`, i) : [])
+        this.fill(`${name}-${rule}`, {x: band ? meta.steps : [], low: rows[0], middle: rows[1], high: rows[2]})
+      }
+      const lines = meta[name].theory ?? []
+      this.fill(`${name}-theory`, {x: lines.map(line => line.x), y: lines.map(line => line.y)})
+    }
+    if (!this.pointer) this.pointer = meta.pointer
+  }
+
+  row(name, i) { // row i of a 2D array
+    const array = this.get(name), width = array.shape[1]
+    return part(array, i * width, (i + 1) * width)
+  }
+
+  heat(low, high, last) { // two densities in one image: blue, orange, and their mixture
+    const counts = RULES.map(rule => [rule, this.get(`counts-${rule}`)]).filter(([, array]) => array)
+    const [frames, bins] = counts[0][1].shape, rgb = RGB[this.dark ? "dark" : "light"]
+    const image = new Uint32Array(frames * bins)
+    let peak = 1
+    for (const [, array] of counts) for (let i = 0; i < array.length; i++) if (array[i] > peak) peak = array[i]
+    const scale = 1 / Math.log1p(peak)
+    for (let t = 0; t < frames; t++) for (let b = 0; b < bins; b++) {
+      let red = 0, green = 0, blue = 0, clear = 1, sum = 0
+      for (const [rule, array] of counts) {
+        const share = Math.log1p(array[t * bins + b]) * scale
+        red += share * rgb[rule][0]; green += share * rgb[rule][1]; blue += share * rgb[rule][2]
+        sum += share
+        clear *= 1 - share
+      }
+      if (sum > 0) image[b * frames + t] = (((1 - clear) * 255) << 24 | blue / sum << 16 | green / sum << 8 | red / sum) >>> 0
+    }
+    // one column a frame, centred on its step
+    const half = last / Math.max(frames - 1, 1) / 2
+    this.fill("heat", {image: [this.ndarray(image, [bins, frames])], x: [-half], y: [low], dw: [last + 2 * half], dh: [high - low]})
+  }
+
+  ndarray(array, shape) { // Bokeh's images are arrays that know their shape; their class comes with one from the server
+    return new (this.get("colour").constructor)(array.buffer, shape)
+  }
+
+  posterior() {
+    const {meta} = this, density = this.get("posterior"), edges = meta.edges
+    const x = [], y = []
+    density.forEach((value, i) => { x.push(edges[i], edges[i + 1]); y.push(value, value) })
+    this.fill("posterior", {x, y, zero: x.map(() => 0)})
+    this.label("ending", "x", meta.ending)
+    this.range("ending", "x", edges[0], edges[edges.length - 1])
+    let top = 0
+    for (const rule of RULES) {
+      const counts = this.get(`counts-${rule}`)
+      if (!counts) continue
+      const [frames, bins] = counts.shape
+      for (const value of this.shape(part(counts, (frames - 1) * bins, frames * bins), edges)) top = Math.max(top, value)
+    }
+    let peak = 0
+    for (const value of density) peak = Math.max(peak, value)
+    this.range("ending", "y", 0, 1.15 * Math.max(Math.min(peak, 4 * top || peak), Math.min(top, 4 * peak)))
+  }
+
+  shape(counts, edges) { // counts to a density among those in view
+    let sum = 0
+    for (const value of counts) sum += value
+    const scale = sum ? 1 / (sum * (edges[1] - edges[0])) : 0
+    return Array.from(counts, value => value * scale)
+  }
+
+  draw(step) {
+    this.step = step
+    const {meta} = this
+    if (!meta) return
+    const time = meta.steps[step]
+    for (const name of ["density", "far", "near", "shares"]) this.model(`now-${name}`)?.setv({location: time}, {sync: false})
+    for (const rule of RULES) {
+      const counts = this.get(`counts-${rule}`)
+      if (counts) {
+        const [, bins] = counts.shape
+        const density = this.shape(part(counts, step * bins, (step + 1) * bins), meta.edges)
+        this.fill(`histogram-${rule}`, {x: meta.edges, y: [...density, 0]})
+      } else this.fill(`histogram-${rule}`, {x: [], y: []})
+      if (meta.dim === 1) this.dots(rule, step)
+      else this.spots(rule, step)
+    }
+    this.onstep(step, time, meta)
+  }
+
+  dots(rule, step) {
+    const paths = this.get(`paths-${rule}`)
+    if (!paths) return this.fill(`dots-${rule}`, {x: [], y: []})
+    const shown = paths.shape[1], x = [], y = []
+    const grid = this.get("x"), K = this.get("K"), n = grid.length, low = grid[0], width = (grid[n - 1] - low) / (n - 1)
+    for (let i = 0; i < shown; i++) {
+      const w = paths[step * shown + i], at = (w - low) / width, j = Math.floor(at)
+      if (!(j >= 0 && j < n - 1)) continue
+      x.push(w)
+      y.push(K[j] + (at - j) * (K[j + 1] - K[j]))
+    }
+    this.fill(`dots-${rule}`, {x, y})
+  }
+
+  spots(rule, step) {
+    const paths = this.get(`paths-${rule}`)
+    if (!paths) { this.fill(`spots-${rule}`, {x: [], y: []}); return this.fill(`tails-${rule}`, {x: [], y: []}) }
+    const shown = paths.shape[1], x = [], y = [], tx = [], ty = []
+    for (let i = 0; i < shown; i++) {
+      const at = (step * shown + i) * 2
+      x.push(paths[at]); y.push(paths[at + 1])
+      for (let s = Math.max(0, step - TAIL); s <= step; s++) { tx.push(paths[(s * shown + i) * 2]); ty.push(paths[(s * shown + i) * 2 + 1]) }
+      tx.push(NaN); ty.push(NaN)
+    }
+    this.fill(`spots-${rule}`, {x, y})
+    this.fill(`tails-${rule}`, {x: tx, y: ty})
+  }
+
+  noise() {
+    const {meta} = this
+    if (meta.dim === 1) {
+      const key = JSON.stringify([meta.products, meta.data, meta.box])
+      if (key === this.noisy) return // only the landscape and the data matter here
+      this.noisy = key
+      const [[low, high]] = meta.box, x = [], lines = {hessian: [], sigma: [], fisher: []}
+      for (let i = 0; i <= 300; i++) {
+        const w = low + (high - low) * i / 300, {G, H, S} = matrices(meta, w, 0)
+        x.push(w); lines.hessian.push(H[0]); lines.fisher.push(G[0]); lines.sigma.push(S[0])
+      }
+      for (const [name, y] of Object.entries(lines)) this.fill(`noise-${name}`, {x, y})
+      const scale = Math.max(...meta.minima.map(m => matrices(meta, m.at[0], 0).H[0]), ...meta.barriers.map(b => -matrices(meta, b, 0).H[0]), 0.02 * matrices(meta, high, 0).H[0])
+      this.range("noise", "x", low, high)
+      this.range("noise", "y", -1.2 * scale, 2.5 * scale)
+      return
+    }
+    const [x, y] = this.pointer, {G, H, S} = matrices(meta, x, y)
+    this.fill("pointer", {x: [x], y: [y]})
+    const turn = matrix => {
+      const {values, angle} = eigen(matrix), [a, b] = values.map(value => Math.sqrt(Math.abs(value)))
+      const size = Math.max(a, b) || 1, xs = [], ys = []
+      for (let i = 0; i <= 72; i++) {
+        const p = a / size * Math.cos(i * Math.PI / 36), q = b / size * Math.sin(i * Math.PI / 36)
+        xs.push(p * Math.cos(angle) - q * Math.sin(angle)); ys.push(p * Math.sin(angle) + q * Math.cos(angle))
+      }
+      return {x: [xs], y: [ys]}
+    }
+    this.fill("ellipse-hessian", turn(H))
+    this.fill("ellipse-fisher", turn(G))
+    this.fill("ellipse-sigma", turn(S))
+    const {inner_width, inner_height} = this.model("ellipse"), wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.3
+    this.range("ellipse", "x", -1.1 * Math.max(1, wide), 1.1 * Math.max(1, wide)) // a circle looks round
+    this.range("ellipse", "y", -1.1 * Math.max(1, 1 / wide), 1.1 * Math.max(1, 1 / wide))
+  }
+
+  at(x, y) { // eigenvalues there, in words
+    const {G, H, S} = matrices(this.meta, x, y)
+    const values = matrix => { const [a, b] = eigen(matrix).values; return `${short(a)}, ${Math.abs(b) < 1e-9 * Math.abs(a) ? 0 : short(b)}` }
+    return `eigenvalues: ${values(H)} · ${values(G)} · ${values(S)}`
+  }
+
+  estimate() {
+    const store = this.model("estimate"), text = store?.data.meta?.[0]
+    if (!text) return
+    const meta = JSON.parse(text), column = name => store.data[name][0]
+    this.fill("running", {x: column("x"), low: column("low"), middle: column("middle"), high: column("high")})
+    const [start, end] = meta.span
+    this.fill("at-nbeta", meta.nbeta == null ? {x: [], y: []} : {x: [start, end], y: [meta.nbeta, meta.nbeta]})
+    this.fill("exact", meta.exact == null ? {x: [], y: []} : {x: [start, end], y: [meta.exact, meta.exact]})
+    this.range("lambda", "x", start, end)
+    this.range("lambda", "y", 0, meta.top)
+    return meta
+  }
+
+  height(pixels) { for (const name of Object.keys(CELLS)) this.model(name)?.setv({height: pixels}, {sync: false}) }
+
+  paint(dark, scale) {
+    this.dark = dark
+    const tone = dark ? DARK : LIGHT, size = `${Math.round(12 * scale)}px`
+    for (const name of Object.keys(CELLS)) {
+      const figure = this.model(name)
+      if (!figure) continue
+      for (const axis of [...figure.below, ...figure.left]) axis.setv({axis_label_text_color: tone.text, major_label_text_color: tone.text, axis_line_color: tone.axis,
+        major_tick_line_color: tone.axis, axis_label_text_font_size: size, major_label_text_font_size: size}, {sync: false})
+      for (const grid of figure.center) if ("grid_line_color" in grid.attributes) grid.setv({grid_line_color: tone.grid}, {sync: false})
+      for (const painted of [...figure.renderers.map(renderer => renderer.glyph), ...figure.center.filter(part => part.text_color !== undefined && part.source)]) {
+        painted.own ??= Object.fromEntries(["line_color", "fill_color", "text_color"].map(key => [key, painted[key]?.value]).filter(([, value]) => ON_BLACK[value]))
+        if (painted.background_fill_color) painted.setv({background_fill_color: {value: dark ? "#14191f" : "#ffffff"}}, {sync: false})
+        for (const [key, value] of Object.entries(painted.own)) painted.setv({[key]: {value: dark ? ON_BLACK[value] : value}}, {sync: false})
+      }
+      if (name === "map") figure.renderers[0].glyph.setv({global_alpha: dark ? 0.35 : 0.7}, {sync: false})
+    }
+  }
+}
