@@ -15,7 +15,7 @@ from test_state import runs, values_of
 from app import lab
 from app.estimates import FRAMES, estimates
 from app.lab import Bayes, Estimate, Lab, controls, decode, encode, shape
-from app.picture import BAND, BINS, SHOWN, picture, results
+from app.picture import BAND, BINS, SHOWN, picture, plain, results
 from dynamics import GD, MALA, NGD, RULES, SGD, At, Finite, Online, Posterior, Simulation, Uniform
 from dynamics.presets import PRESETS
 from landscapes import CATALOGUE, Cusp, DoubleWell, Monomial, Regular, Ring, TripleWell, Valley
@@ -45,6 +45,12 @@ def brief(landscape, rule, **options) -> Lab:
 
 
 # The arrays
+
+
+def test_what_is_no_number_becomes_null_and_numpy_becomes_plain():
+    value = {"a": [np.float64("nan"), np.inf, -np.inf, np.float32(0.5)], "b": (np.int64(3), 2, "x", None, True)}
+    assert plain(value) == {"a": [None, None, None, 0.5], "b": [3, 2, "x", None, True]}
+    assert strict(json.dumps(plain(value)))
 
 
 def test_every_landscape_and_every_rule_gives_a_picture_that_json_and_the_browser_can_read():
@@ -234,7 +240,7 @@ def test_level_lines_lie_where_the_potential_is_level(landscape):
 
 
 def test_the_sentence_counts_those_lost_and_those_left():
-    _, meta, outcomes = shown(Lab(), 5000)
+    _, meta, outcomes = shown(Lab(), 2000)
     for name, out in outcomes.items():
         (said,) = re.findall(rf"{name.upper()} \(\w+\): (?:([\d.]+) % diverged|none diverged)", meta["says"])
         lost = np.isnan(out.w[:, 0])
@@ -347,6 +353,21 @@ def test_while_the_shape_stays_controls_differ_in_values_only(one, other):
     moved = replace(one, run=replace(one.run, rule=type(one.run.rule)(**{"noise": one.run.rule.noise} if hasattr(one.run.rule, "noise") else {})))
     assert shape(moved) == shape(one)
     assert bare[0] == [{key: value for key, value in item.items() if key != "value"} for item in items(moved)]
+
+
+def test_the_shape_tells_apart_what_has_other_controls():
+    base = Lab(Simulation(), NGD())
+    others = [
+        replace(base, run=replace(base.run, rule=SGD(noise="isotropic"))),
+        replace(base, rival=NGD(noise="isotropic")),
+        replace(base, rival=None),
+        replace(base, run=Simulation(TripleWell())),
+        replace(base, run=Simulation(data=Finite())),
+        replace(base, run=Simulation(start=At((1.0,)))),
+        replace(base, estimate=Estimate(step="manual")),
+        replace(base, run=Simulation(DoubleWell(d1=3))),  # another lambda in the list of points
+    ]
+    assert len({shape(state) for state in (base, *others)}) == len(others) + 1
 
 
 def test_every_control_says_what_it_is():
