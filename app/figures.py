@@ -65,6 +65,14 @@ def with_now(fig: figure) -> figure:
     return fig
 
 
+def with_marks(fig: figure, name: str, **place) -> None:
+    """Triangles at minima, each with its lambda on a ground that keeps it legible."""
+    marks = source(name, "x", "y", "text")
+    fig.scatter("x", "y", source=marks, size=10, marker="triangle", color=GREEN)
+    look = {"text_color": GREEN, "text_font_size": "12px", "text_font_style": "bold", "background_fill_color": "white", "background_fill_alpha": 0.6}
+    fig.add_layout(LabelSet(x="x", y="y", text="text", source=marks, **look, **place))
+
+
 def landscape_1d() -> figure:
     """K(w) with the trajectories as dots on it; the strip below marks where eta H > 2."""
     fig = canvas("potential", "w", "K(w)")
@@ -82,22 +90,7 @@ def landscape_1d() -> figure:
     fig.multi_line("x", "y", source=source("barrier", "x", "y"), line_color=GREY, line_dash="dashed")
     for rule, colour in reversed(RULE_COLOURS.items()):
         fig.scatter("x", "y", source=source(f"dots-{rule}", "x", "y"), size=8, color=colour, alpha=0.5, line_color="white", line_width=0.5)
-    fig.scatter("x", "y", source=source("minima", "x", "y", "text"), size=10, marker="triangle", color=GREEN)
-    fig.add_layout(
-        LabelSet(
-            x="x",
-            y="y",
-            text="text",
-            source=fig.renderers[-1].data_source,
-            y_offset=12,
-            text_align="center",
-            text_font_size="12px",
-            background_fill_color="white",
-            background_fill_alpha=0.6,
-            text_color=GREEN,
-            text_font_style="bold",
-        )
-    )
+    with_marks(fig, "minima", y_offset=12, text_align="center")
     return fig
 
 
@@ -111,22 +104,7 @@ def landscape_2d() -> figure:
     for rule, colour in reversed(RULE_COLOURS.items()):
         fig.line("x", "y", source=source(f"tails-{rule}", "x", "y"), line_color=colour, line_alpha=0.45, line_width=1.5)
         fig.scatter("x", "y", source=source(f"spots-{rule}", "x", "y"), size=6, color=colour, alpha=0.8, line_color="white", line_width=0.5)
-    fig.scatter("x", "y", source=source("places", "x", "y", "text"), size=10, marker="triangle", color=GREEN)
-    fig.add_layout(
-        LabelSet(
-            x="x",
-            y="y",
-            text="text",
-            source=fig.renderers[-1].data_source,
-            x_offset=8,
-            y_offset=4,
-            text_font_size="12px",
-            background_fill_color="white",
-            background_fill_alpha=0.6,
-            text_color=GREEN,
-            text_font_style="bold",
-        )
-    )
+    with_marks(fig, "places", x_offset=8, y_offset=4)
     fig.scatter("x", "y", source=source("pointer", "x", "y"), size=12, marker="cross", line_color="#cc79a7", line_width=2)
     return fig
 
