@@ -6,6 +6,7 @@ from dynamics.estimate import LLC, default_nbeta, llc, running
 from dynamics.gd import GD
 from dynamics.heavy import HeavyTailedSGD
 from dynamics.langevin import Langevin
+from dynamics.law import Transfer, transfer
 from dynamics.mala import MALA
 from dynamics.ngd import NGD
 from dynamics.observe import EscapeRate, Result
@@ -41,6 +42,7 @@ __all__ = [
     "Rule",
     "Simulation",
     "Sweep",
+    "Transfer",
     "UnderdampedSDE",
     "Uniform",
     "default_nbeta",
@@ -48,5 +50,6 @@ __all__ = [
     "llc",
     "noise_covariance",
     "running",
+    "transfer",
     "tuned",
 ]
