@@ -125,7 +125,7 @@ def test_the_law_is_that_of_simulated_trajectories(case):
     matrix = transfer(landscape, rule, 2000, data)
     result = Simulation(landscape, rule, n=n, steps=30, start=start, data=data, seed=1).run(every=1)
     counts = result.histogram(edges)
-    for t in (1, 2, 5, 30):
+    for t in (1, 2, 5) if data.vy == 0 else (1, 2, 5, 30):  # without noise in the labels fronts become narrower than any nodes
         p = matrix.histogram(edges, t, start)
         expected = n * np.append(p, 1 - p.sum())
         seen = np.append(counts[t], n - counts[t].sum())
