@@ -3,6 +3,7 @@
 from dynamics.batches import Finite, Online, noise_covariance
 from dynamics.chains import Chains, tuned
 from dynamics.estimate import LLC, default_nbeta, llc, running
+from dynamics.freeenergy import Asymptote, basins, crossings, free_energy, generalisation, mean_free_energy, wbic
 from dynamics.gd import GD
 from dynamics.heavy import HeavyTailedSGD
 from dynamics.langevin import Langevin
@@ -29,6 +30,7 @@ __all__ = [
     "RULES",
     "SDE",
     "SGD",
+    "Asymptote",
     "At",
     "Chains",
     "EscapeRate",
@@ -45,11 +47,17 @@ __all__ = [
     "Transfer",
     "UnderdampedSDE",
     "Uniform",
+    "basins",
+    "crossings",
     "default_nbeta",
+    "free_energy",
+    "generalisation",
     "lambda_hat_exact",
     "llc",
+    "mean_free_energy",
     "noise_covariance",
     "running",
     "transfer",
     "tuned",
+    "wbic",
 ]

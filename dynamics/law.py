@@ -31,7 +31,7 @@ from dynamics.sgd import SGD
 from dynamics.simulation import pool
 from dynamics.start import At, Start, Uniform
 from landscapes.polynomial import Landscape
-from landscapes.quadrature import breakpoints, checked_box, in_one_variable
+from landscapes.quadrature import breakpoints, checked_box, turning
 
 CELLS = 2000
 FEWEST, MOST = 50, 20_000
@@ -379,14 +379,8 @@ def _nodes(landscape, rule, cells, data, box) -> tuple[np.ndarray, np.ndarray]:
 def _still(landscape, data) -> list[float]:
     """Where a step of SGD has neither noise nor drift: every Q_k' is 0 (multiple roots of Q_k, zeros of Q_k'/Q_k), or, without noise in the
     labels, every Q_k = slope."""
-    found = []
-    for product in landscape.products():
-        factors = [np.polynomial.Polynomial(in_one_variable(factor, 0, np.zeros(1)).coefficients[0]) for factor in product.factors]
-        powers = [factor.power for factor in product.factors]
-        slope = sum(d * f.deriv() * math.prod([g for g in factors if g is not f], start=1.0) for f, d in zip(factors, powers, strict=True))
-        for polynomial in (slope, *(f for f, d in zip(factors, powers, strict=True) if d > 1)):
-            found += [float(z.real) for z in polynomial.roots() if abs(z.imag) < 1e-9]
-    found = [w for w in np.unique(np.round(found, 12)) if np.abs(landscape.jet((w,))[1]).max() < 1e-9]
+    found = np.concatenate([turning(product) for product in landscape.products()])
+    found = [w for w in found if np.abs(landscape.jet((w,))[1]).max() < 1e-9]
     if data.vy == 0:
         fits = breakpoints(landscape, 0, np.zeros(1), [data.slope] * len(landscape.products()))[0]
         found += [w for w in fits if np.isfinite(w) and np.abs(landscape.Q((w,)) - data.slope).max() < 1e-9]

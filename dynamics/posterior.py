@@ -11,7 +11,7 @@ from typing import Annotated
 
 import numpy as np
 
-from dynamics.batches import Finite, Online
+from dynamics.batches import Finite, Online, check_known
 from landscapes.catalogue import DoubleWell
 from landscapes.polynomial import Landscape
 from landscapes.quadrature import COARSE, FINE, Nodes, across, checked_box, nodes, on_circles
@@ -42,6 +42,7 @@ class Posterior:
             raise ValueError(f"landscape = {self.landscape!r} is no landscape; give a value such as DoubleWell(w0=1.8, d1=1, d2=2)")
         if not isinstance(self.data, Online | Finite):
             raise ValueError(f"data = {self.data!r}; give Online() or Finite(size=1000)")
+        check_known(self.landscape, self.data)
         if isinstance(self.data, Finite) and (self.n > self.data.size or self.n != int(self.n)):
             raise ValueError(
                 f"n = {self.n:g} of {self.data.size} given samples; choose a whole n up to {self.data.size}, or a larger Finite(size=...)"
@@ -146,6 +147,14 @@ class Posterior:
         """E[K] over the posterior, K = vx sum_k (Q_k - slope)^2 / 2: nats per fresh sample above the best possible."""
         miss = self.landscape.Q(self._nodes.w) - self.data.slope
         return float(np.sum(self._weights * 0.5 * self.data.vx * np.sum(miss**2, axis=-1)) / self._z)
+
+    def best_excess(self) -> float:
+        """S_xx sum_k (ahat_k - slope)^2 / 2 = n (L_n(truth) - L_n at Q = ahat), nats: how much better the data can be fitted than by the truth."""
+        return 0.5 * self._sums[0] * sum((a - self.data.slope) ** 2 for a in self.ahat)
+
+    def mean_excess(self) -> float:
+        """n (E[L_n] - L_n(truth)) over the posterior, nats: n E[K] for Online."""
+        return float(self._sums[0] * np.sum(self._weights * self._nodes.k) / self._z) - self.best_excess()
 
     def free_energy(self) -> float:
         """F = -log of the mean over the box of exp(-beta S_xx sum_k (Q_k - ahat_k)^2 / 2), nats; ~ lambda log n - (m - 1) log log n."""

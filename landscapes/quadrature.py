@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from landscapes.polynomial import Landscape
+from landscapes.polynomial import Landscape, Product
 
 SMALLEST = 2e-9  # of |Q - shift|: below it exp(-nbeta K) is 1 up to nbeta = 1e15
 LARGEST = 30.0  # beyond it the weight is nothing for any nbeta > 0.2: few panels are spent there
@@ -215,7 +215,8 @@ def _inverse(spent, reach, panels: int) -> np.ndarray:
 def breakpoints(landscape: Landscape, axis: int, at: np.ndarray, shifts) -> np.ndarray:
     """Real parts (rows, B) of all complex roots in w_axis of every factor, or of Q_k - shift_k where the shift is not 0; not clipped to a box.
 
-    The factors' own roots stay breakpoints where Q never equals the shift: |Q - shift| may be least there.
+    The factors' own roots stay breakpoints where Q never equals the shift: |Q - shift| may be least there. In one dimension every turning
+    point of Q does: it may be a minimum of its basin, though another basin has a root.
     """
     found = [np.empty((len(at), 0))]
     for product, shift in zip(landscape.products(), shifts, strict=True):
@@ -223,10 +224,23 @@ def breakpoints(landscape: Landscape, axis: int, at: np.ndarray, shifts) -> np.n
         if shift and _varies(tables):
             level = _roots_of_shifted(product.scale, tables, shift)
             found.append(level.real)
+            if landscape.dim == 1:
+                found.append(np.tile(turning(product), (len(at), 1)))
             if np.any(_is_real(level)):
                 continue
         found += [roots(table.coefficients).real for table in tables]
     return np.nan_to_num(np.concatenate(found, axis=1), nan=np.inf, posinf=np.inf, neginf=-np.inf)
+
+
+def turning(product: Product) -> np.ndarray:
+    """Where Q_k' = 0 (1D): multiple roots of its factors, and real zeros of Q_k'/Q_k = sum_f d_f F_f'/F_f."""
+    factors = [np.polynomial.Polynomial(in_one_variable(factor, 0, np.zeros(1)).coefficients[0]) for factor in product.factors]
+    powers = [factor.power for factor in product.factors]
+    parts = (d * f.deriv() * math.prod([g for g in factors if g is not f], start=1.0) for f, d in zip(factors, powers, strict=True))
+    zeros = np.concatenate(
+        [sum(parts, start=np.polynomial.Polynomial([0.0])).trim().roots(), *(f.roots() for f, d in zip(factors, powers, strict=True) if d > 1)]
+    )
+    return np.unique(np.round(zeros[np.abs(zeros.imag) < 1e-9].real, 12))
 
 
 def _varies(tables) -> bool:
