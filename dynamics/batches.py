@@ -80,6 +80,21 @@ class Finite:
         return Source(self.size, self.slope, self.vx, self.vy, xx, xe, np.concatenate([[xx.mean()], xe.mean(axis=1)]))
 
 
+def check_known(landscape: Landscape, data: Online | Finite, rule=None) -> None:
+    """ValueError if the landscape gives K alone, and these data or this rule need Q."""
+    if landscape.of == "Q":
+        return
+    if rule is not None and rule.needs_q:
+        raise ValueError(
+            f"rule = {rule!r} needs Q for its noise or its Fisher matrix, and {landscape!r} gives K alone; "
+            "choose GD, MALA or Langevin(batch=0), or give a Q with K = Q²/2"
+        )
+    if isinstance(data, Finite) or data.slope:
+        raise ValueError(
+            f"data = {data!r} need Q for their samples, and {landscape!r} gives K alone; choose Online(slope=0), or give a Q with K = Q²/2"
+        )
+
+
 @functools.lru_cache(maxsize=4)
 def _samples(data: Finite, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(data.seed)

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from dynamics.batches import Finite, Online
+from dynamics.batches import Finite, Online, check_known
 from dynamics.estimate import LLC, Running, llc, running
 from dynamics.langevin import Langevin
 from dynamics.mala import MALA
@@ -85,6 +85,7 @@ class Chains:
         ):
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} = {getattr(self, name)!r}; give a value such as {example}")
+        check_known(self.landscape, self.data, self.rule)
         moved = isinstance(self.data, Finite) or self.data.slope
         at = minimum_at(self.landscape, self.at, math.inf if moved else 1e-3 / self.rule.nbeta)
         object.__setattr__(self, "at", at)

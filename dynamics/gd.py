@@ -16,6 +16,7 @@ class GD(Rule):
 
     lr: LearningRate = 0.01
     momentum: Momentum = 0.0
+    needs_q = False
 
     @property
     def latex(self):

@@ -30,6 +30,10 @@ class HeavyTailedSGD(Rule):
     temperature: Temperature = 0.1
 
     @property
+    def needs_q(self):
+        return self.noise == "batch"
+
+    @property
     def latex(self):
         return r"w \leftarrow w - \eta\left(\nabla K + \sqrt{A}\, \xi\right),\quad \mathbb{E}\, e^{-sA} = e^{-s^{\alpha/2}}"
 

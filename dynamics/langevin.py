@@ -33,6 +33,10 @@ class Langevin(Rule):
     batch: Annotated[int, Range(0, 100_000, unit="samples", help="samples in a gradient; 0 takes the whole loss", shown=(0, 512))] = 0
 
     @property
+    def needs_q(self):
+        return self.batch > 0
+
+    @property
     def latex(self):
         return (
             r"w \leftarrow w - \tfrac{\varepsilon}{2}\left(n\beta \nabla L(w) + \gamma (w - w^*)\right)"

@@ -22,6 +22,7 @@ class MALA(Rule):
     eps: StepSize = 1e-3
     nbeta: InverseTemperature = 100.0
     gamma: Tether = 1.0
+    needs_q = False
 
     @property
     def latex(self):

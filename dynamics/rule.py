@@ -5,7 +5,7 @@ trajectories. Adding one is adding a file; `dynamics/__init__.py` lists it, and 
 """
 
 import abc
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -23,7 +23,12 @@ Temperature = Annotated[float, Range(0, 1e3, help="T of isotropic noise: with it
 
 
 class Rule(abc.ABC):
-    """One way to move: w_{t+1} from w_t, a batch or a thermostat. Subclasses are frozen dataclasses."""
+    """One way to move: w_{t+1} from w_t, a batch or a thermostat. Subclasses are frozen dataclasses.
+
+    needs_q: its noise or its metric is made of Q; where K and grad K are enough a subclass says False.
+    """
+
+    needs_q: ClassVar[bool] = True
 
     def __post_init__(self):
         check(self)

@@ -27,6 +27,10 @@ class SGD(Rule):
     temperature: Temperature = 0.1
 
     @property
+    def needs_q(self):
+        return self.noise == "batch"
+
+    @property
     def latex(self):
         return r"v \leftarrow \mu v - \eta\, g_B(w),\quad w \leftarrow w + v"
 

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from dynamics.batches import Finite, Online
+from dynamics.batches import Finite, Online, check_known
 from dynamics.observe import Result, Shares
 from dynamics.random import open_streams
 from dynamics.rule import Rule
@@ -66,6 +66,7 @@ class Simulation:
         for name, kind in (("landscape", Landscape), ("rule", Rule), ("data", Online | Finite)):
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} = {getattr(self, name)!r} is no {name}; give a value such as {_EXAMPLE[name]}")
+        check_known(self.landscape, self.data, self.rule)
         if self.start is None:
             low, high = zip(*self.landscape.box, strict=True)
             object.__setattr__(self, "start", Uniform(low, high))

@@ -15,13 +15,17 @@ from landscapes.catalogue import (
     TripleWell,
     Valley,
 )
+from landscapes.coefficient import Coefficient, Undecided, Undefined, learning_coefficient
 from landscapes.polynomial import Factor, Landscape, Minimum, Product
 from landscapes.scale import Range
+from landscapes.text import Polynomial, parse
 from landscapes.volume import fit_volume
+from landscapes.zeros import minima
 
 __all__ = [
     "CATALOGUE",
     "Bowl",
+    "Coefficient",
     "Cusp",
     "DoubleWell",
     "Factor",
@@ -30,6 +34,7 @@ __all__ = [
     "Minimum",
     "Monomial",
     "NormalCrossing",
+    "Polynomial",
     "Product",
     "Range",
     "Regular",
@@ -37,6 +42,11 @@ __all__ = [
     "RotatedLine",
     "Tangency",
     "TripleWell",
+    "Undecided",
+    "Undefined",
     "Valley",
     "fit_volume",
+    "learning_coefficient",
+    "minima",
+    "parse",
 ]

@@ -68,7 +68,10 @@ class Roots(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """Kernel table of any Q: outputs own factors first_factor[k]:first_factor[k+1], factors own terms first_term[f]:first_term[f+1]."""
+    """Kernel table of any Q: outputs own factors first_factor[k]:first_factor[k+1], factors own terms first_term[f]:first_term[f+1].
+
+    whole: 1 if the single "output" is K itself, else 0.
+    """
 
     scale: np.ndarray  # (outputs,)
     first_factor: np.ndarray  # (outputs + 1,)
@@ -76,6 +79,7 @@ class Terms(NamedTuple):
     first_term: np.ndarray  # (factors + 1,)
     coefficient: np.ndarray  # (terms,)
     exponent: np.ndarray  # (terms, 2)
+    whole: int = 0
 
 
 class Landscape(abc.ABC):
@@ -83,16 +87,18 @@ class Landscape(abc.ABC):
 
     Subclasses are frozen dataclasses of their degrees and positions; they give `products`, `box`, `minima`, and in one
     dimension the `barriers` between basins. The rest is derived. Arrays of points have shape (..., dim).
+    of = "K": the single product is a non-negative K itself. There is no model then: no batches, no Fisher matrix; Q stands for sqrt(2K).
     """
 
     dim: ClassVar[int] = 2
+    of: ClassVar[str] = "Q"
 
     def __post_init__(self):
         check(self)
 
     @abc.abstractmethod
     def products(self) -> tuple[Product, ...]:
-        """The outputs Q_k as products of powers of polynomials."""
+        """The outputs Q_k (of = "K": K) as products of powers of polynomials."""
 
     @property
     @abc.abstractmethod
@@ -120,16 +126,29 @@ class Landscape(abc.ABC):
         return next((minimum for minimum in self.minima if minimum.along is not None), None)
 
     def Q(self, w) -> np.ndarray:
-        """The outputs (..., outputs) at points w (..., dim)."""
+        """The outputs (..., outputs) at points w (..., dim); of = "K": sqrt(2K), which no gradient is taken of."""
+        values = self._values(w)
+        return values if self.of == "Q" else np.sqrt(2 * np.maximum(values, 0))  # rounding may leave a K of 0 below it
+
+    def _values(self, w) -> np.ndarray:
         x, y = _coordinates(w, self.dim)
         return np.stack([np.broadcast_to(_product(p, x, y), x.shape) for p in self.products()], axis=-1)
 
     def K(self, w) -> np.ndarray:
         """K = |Q|^2 / 2, in nats per sample, shape (...)."""
-        return 0.5 * np.sum(self.Q(w) ** 2, axis=-1)
+        values = self._values(w)
+        return 0.5 * np.sum(values**2, axis=-1) if self.of == "Q" else values[..., 0]
 
     def jet(self, w) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Q (..., outputs), its gradients (..., outputs, dim) and its Hessians (..., outputs, dim, dim), exact beside multiple roots."""
+        """Q (..., outputs), its gradients (..., outputs, dim) and its Hessians (..., outputs, dim, dim), exact beside multiple roots.
+
+        Raises ValueError where K alone is given.
+        """
+        if self.of != "Q":
+            raise ValueError(f"{self!r} gives K alone; batches, their noise Sigma and the Fisher matrix are made of Q: give a Q with K = Q²/2")
+        return self._jet(w)
+
+    def _jet(self, w):
         x, y = _coordinates(w, self.dim)
         jets = [_product_jet(product, x, y) for product in self.products()]
         value, gradient, hessian = (np.stack(part, axis=x.ndim) for part in zip(*jets, strict=True))
@@ -137,8 +156,8 @@ class Landscape(abc.ABC):
 
     def gradient(self, w) -> np.ndarray:
         """grad K = sum_k Q_k grad Q_k, shape (..., dim)."""
-        value, gradient, _ = self.jet(w)
-        return np.einsum("...k,...ki->...i", value, gradient)
+        value, gradient, _ = self._jet(w)
+        return np.einsum("...k,...ki->...i", value, gradient) if self.of == "Q" else gradient[..., 0, :]
 
     def fisher(self, w) -> np.ndarray:
         """G = J^T J, J = dQ/dw: the Gauss-Newton = Fisher matrix of y = Q(w) x + N(0, 1) at vx = 1, shape (..., dim, dim)."""
@@ -147,7 +166,9 @@ class Landscape(abc.ABC):
 
     def hessian(self, w) -> np.ndarray:
         """H = G + sum_k Q_k Hess Q_k, the Hessian of K, shape (..., dim, dim)."""
-        value, gradient, hessian = self.jet(w)
+        value, gradient, hessian = self._jet(w)
+        if self.of != "Q":
+            return hessian[..., 0, :, :]
         return np.einsum("...ki,...kj->...ij", gradient, gradient) + np.einsum("...k,...kij->...ij", value, hessian)
 
     @property
@@ -160,7 +181,7 @@ class Landscape(abc.ABC):
     def table(self) -> Roots | Terms:
         """The same factors as flat arrays, for the kernels."""
         products = [product._replace(factors=[factor for factor in product.factors if factor.power]) for product in self.products()]  # u^0 = 1
-        if self.dim == 1 and len(products) == 1 and all(_is_root(factor) for factor in products[0].factors):
+        if self.of == "Q" and self.dim == 1 and len(products) == 1 and all(_is_root(factor) for factor in products[0].factors):
             factors = products[0].factors
             return Roots(
                 float(products[0].scale),
@@ -176,6 +197,7 @@ class Landscape(abc.ABC):
             np.cumsum([0] + [len(factor.terms) for factor in factors]),
             np.array([c for c, _, _ in terms], float),
             np.array([(i, j) for _, i, j in terms], np.int64).reshape(-1, 2),
+            int(self.of != "Q"),
         )
 
 
@@ -329,13 +351,28 @@ def _evaluate(table, k, w1, w2):
     return lambda table, k, w1, w2: _evaluate_terms(table, k, w1, w2)
 
 
+def whole(table) -> bool:
+    """Whether a table holds K itself instead of outputs of Q."""
+    return isinstance(table, Terms) and bool(table.whole)
+
+
+@overload(whole)
+def _whole(table):
+    if is_table(table, Roots):
+        return lambda table: False
+    return lambda table: table.whole != 0
+
+
 @kernel
 def potential(table, slope, moments, w1, w2):
-    """Full-data loss less its value at Q = a, and its gradient: sum_k mxx (Q_k - a)^2 / 2 - mxe_k (Q_k - a).
+    """Full-data loss less its value at Q = a, and its gradient: sum_k mxx (Q_k - a)^2 / 2 - mxe_k (Q_k - a); mxx K where K itself is given.
 
     moments = (mxx, mxe_1, ..): (vx, 0, ..) in expectation, (S_xx, S_xe_1, ..)/n for n given samples.
     """
     value, g1, g2 = 0.0, 0.0, 0.0
+    if whole(table):
+        value, g1, g2 = evaluate(table, 0, w1, w2)
+        return moments[0] * value, moments[0] * g1, moments[0] * g2
     for k in range(outputs(table)):
         q, a, b = evaluate(table, k, w1, w2)
         r = q - slope

@@ -28,13 +28,28 @@ class Range:
         return self.low <= value <= self.high  # false for NaN
 
 
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A field that is free text of at most so many characters; its class checks what it says."""
+
+    longest: int
+    help: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """A field that is ((low, high), ...), one pair a variable, or None; its class checks it."""
+
+    help: str = ""
+
+
 class Parameter(typing.NamedTuple):
     """One field of a value: how it is called, what it may be, where it starts."""
 
     name: str
-    kind: type  # int, float, str or bool
+    kind: type  # int, float, str or tuple
     default: object
-    range: Range | None
+    range: Range | Text | Box | None
     choices: tuple = ()
 
     @property
@@ -44,14 +59,14 @@ class Parameter(typing.NamedTuple):
 
 @functools.cache
 def parameters(cls: type) -> tuple[Parameter, ...]:
-    """The fields of a dataclass that carry a `Range` or a choice (`Literal`), in order."""
+    """The fields of a dataclass that carry a `Range`, a `Text`, a `Box` or a choice (`Literal`), in order."""
     hints = typing.get_type_hints(cls, include_extras=True)
     found = []
     for field in dataclasses.fields(cls):
         hint, limits, choices = hints[field.name], None, ()
         if typing.get_origin(hint) is typing.Annotated:
             hint, *notes = typing.get_args(hint)
-            limits = next((note for note in notes if isinstance(note, Range)), None)
+            limits = next((note for note in notes if isinstance(note, Range | Text | Box)), None)
         if typing.get_origin(hint) is typing.Literal:
             choices = typing.get_args(hint)
             hint = type(choices[0])
@@ -88,6 +103,12 @@ def legal(parameter: Parameter, given, owner: str = ""):
     if parameter.choices:
         if not isinstance(given, parameter.kind) or given not in parameter.choices:
             raise ValueError(f"{name} = {_show(given)}; choose one of {', '.join(map(repr, parameter.choices))}")
+        return given
+    if isinstance(limits, Text):
+        if not isinstance(given, str) or len(given) > limits.longest:
+            raise ValueError(f"{name} = {_show(given)}; give a text of at most {limits.longest} characters")
+        return given
+    if isinstance(limits, Box):
         return given
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
         raise ValueError(f"{name} = {_show(given)} is not a number; give one between {limits.low:g} and {limits.high:g}")

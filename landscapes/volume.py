@@ -48,6 +48,10 @@ def volume(landscape: Landscape, eps, at=None, radius: float = 0.3) -> np.ndarra
         raise ValueError(f"eps = {eps}; give numbers above 0, in nats per sample")
     if not (math.isfinite(radius) and radius > 0):
         raise ValueError(f"radius = {radius!r}; give a number above 0")
+    if landscape.of == "K":
+        if eps.min() < 1e-150:
+            raise ValueError(f"eps = {eps.min():g}; where K itself is given, at least 1e-150 is resolved")
+        eps = 0.5 * eps * eps  # K < eps where K^2/2 < eps^2/2: below K stands in the place of Q
     at = _point(landscape, at)
     outputs = [Product(tuple(Factor(_moved(factor.terms, at), factor.power) for factor in p.factors), p.scale) for p in landscape.products()]
     levels = eps.ravel()
@@ -93,6 +97,8 @@ def fit_volume(landscape: Landscape, at=None, radius: float = 0.3, smallest: flo
         names = ", ".join(f"{place.name} {place.at}" for place in landscape.minima)
         raise ValueError(f"lambda is undefined at {at}: K = {here:.4g} there, so no K < eps nearby as eps falls{why}; choose one of {names}")
     eps = np.geomspace(smallest, largest, 17)
+    if landscape.of == "K":  # the same distances: K given is resolved as Q is, not as Q^2
+        eps = np.sqrt(2 * eps)
     v = volume(landscape, eps, at, radius)
     size, z = -np.log(eps), np.log(v)
 
