@@ -34,7 +34,7 @@ from landscapes.polynomial import Landscape
 from landscapes.quadrature import breakpoints, checked_box, turning
 
 CELLS = 2000
-FEWEST, MOST = 50, 20_000
+FEWEST, MOST = 50, 5_000  # a full matrix of 5,000 nodes takes 200 MB
 STICKY = 1e-5  # of the box: how near to a point without noise and drift nodes lie
 KRYLOV = 40  # vectors from which the leading eigenvector is built, again and again until it stays
 
@@ -177,7 +177,7 @@ class Transfer:
         else:
             vector = self._inverted(vector, inside)
         size = np.sum(self.step(vector)[inside])  # what one step leaves
-        return (math.inf if size <= 0 else max(-math.log(size), 0.0)), vector
+        return (math.inf if size <= 0 else max(0.0, -math.log(size))), vector
 
     def _restarted(self, vector, inside) -> tuple[np.ndarray, bool]:
         """The best leading eigenvector among KRYLOV powers of the matrix on `vector` (Arnoldi), and whether it is one."""
