@@ -1,0 +1,588 @@
+"""The escape lab: a map of escape rates over two parameters, sampled beside exact; its state as one frozen value, its controls, its page.
+
+Maps are kept in memory, the last KEPT of this process, by their state: whoever opens the same link, a reload included, sees the same map, and all
+who wait for it compute it together, in turns. A map nobody waits for stands still, and goes on from there when somebody comes back.
+"""
+
+import contextlib
+import csv
+import functools
+import io
+import math
+import pathlib
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, NamedTuple
+from urllib.parse import urlencode
+
+import numpy as np
+import panel as pn
+import param
+
+from app import lab, state
+from app.live import Latest
+from dynamics import GD, NGD, RULES, SDE, SGD, Simulation, Uniform
+from dynamics.phase import Phase, PhaseFrame, boundary, noise_free, stable, stays, stiffness
+from landscapes import DoubleWell, Range
+from landscapes.scale import check, parameters
+
+HERE = pathlib.Path(__file__).parent
+KEPT = 64  # maps, of at most 1,600 cells: some 0.2 MB each
+SOON = 0.5  # seconds: what takes less follows the controls at once
+PATIENCE = 30  # seconds: what takes less begins when the page opens
+LIMIT = 600  # seconds: what takes more is refused
+EVERY = 0.3  # seconds between two pictures of a growing map
+STOP = ()  # asked for, it ends what is computed
+EXPECTED = 5  # leavings that the exact rate must promise before a cell is asked whether it agrees
+
+Name = Literal["lr", "batch", "w0", "momentum", "damping"]
+SPANS = {"lr": (0.008, 0.03), "batch": (1, 200), "w0": (1.3, 2.2), "momentum": (0, 0.9), "damping": (0.1, 1000)}
+LOG = ("batch", "damping")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter of the map: `count` values from low to high; of a batch, which is whole, maybe fewer."""
+
+    name: Name = "lr"
+    low: Annotated[float, Range(0, 1e6, help="the first value on this axis")] = SPANS["lr"][0]
+    high: Annotated[float, Range(0, 1e6, help="the last value on this axis")] = SPANS["lr"][1]
+    count: Annotated[int, Range(2, 40, unit="values", help="how many values on this axis", shown=(4, 24))] = 12
+    spacing: Literal["linear", "log"] = "linear"
+
+    def __post_init__(self):
+        check(self)
+        if self.low >= self.high:
+            raise ValueError(f"{self.name}: from {self.low:g} to {self.high:g}; give from < to")
+        if self.spacing == "log" and self.low <= 0:
+            raise ValueError(f"{self.name}: from {self.low:g} on a log axis; start above 0, or choose linear")
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Ascending, of four digits."""
+        space = np.geomspace if self.spacing == "log" else np.linspace
+        found = (float(f"{value:.4g}") for value in space(self.low, self.high, self.count))
+        return tuple(sorted({max(round(value), 1) for value in found} if self.name == "batch" else set(found)))
+
+
+def axis(name: str, rule: str = "SGD", count: int = 12) -> Axis:
+    """An axis with the values at which there is something to see."""
+    low, high = (0.5, 6) if (name, rule) == ("lr", "NGD") else SPANS[name]
+    return Axis(name, low, high, count, "log" if name in LOG else "linear")
+
+
+@dataclass(frozen=True)
+class EscapeLab:
+    """Everything the map shows follows from this value."""
+
+    run: Simulation = Simulation(DoubleWell(w0=1.8, d1=1, d2=2), SGD(lr=0.02, batch=20), n=1000, steps=60, start=Uniform(-2.0, -1.6))
+    x: Axis = axis("lr")
+    y: Axis = axis("w0", count=10)
+    cells: Annotated[int, Range(100, 1000, log=True, unit="nodes", help="of the exact law; 500 give its rates to some 0.5 %", shown=(100, 1000))] = (
+        500
+    )
+
+    def __post_init__(self):
+        check(self)
+
+    @property
+    def phase(self) -> Phase:
+        """The sweep; a ValueError says what is wrong with it."""
+        return Phase(self.run, self.x.name, self.x.values, self.y.name, self.y.values, self.cells)
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes on two cores (measured: 25 ns a step, 20 ms an exact rate on 500 nodes)."""
+        phase = self.phase
+        cost = phase.work * 25e-9 * getattr(self.run.rule, "substeps", 1)
+        return 0.2 + cost + len(phase.xs) * len(phase.ys) * (0.003 + 0.022 * (self.cells / 500) ** 1.8)
+
+
+_SGD = EscapeLab()
+_LR, _W0 = _SGD.x, _SGD.y
+EXAMPLES: dict[str, EscapeLab] = {
+    "Learning rate and sharpness": _SGD,
+    "Learning rate and batch size": replace(_SGD, y=axis("batch", count=10)),
+    "Batch size and sharpness, at one learning rate": replace(_SGD, x=axis("batch", count=12), y=_W0),
+    "Learning rate and momentum": replace(_SGD, y=axis("momentum", count=10)),
+    "Natural gradient: learning rate and damping": replace(
+        _SGD, run=replace(_SGD.run, rule=NGD(lr=2.0, damping=1.0)), x=axis("lr", "NGD"), y=axis("damping", count=9)
+    ),
+    "No noise at all: gradient descent": replace(_SGD, run=replace(_SGD.run, rule=GD(lr=0.02))),
+    "The same noise in 16 finer steps": replace(_SGD, run=replace(_SGD.run, rule=SDE(lr=0.02, batch=20, substeps=16))),
+}
+
+
+# Text: what a link holds
+
+
+def names(rule) -> tuple[str, ...]:
+    """The parameters that can be an axis with this rule."""
+    known = {parameter.name for parameter in (*parameters(type(rule)), *parameters(DoubleWell))}
+    silent = {"batch"} if getattr(rule, "noise", "batch") == "isotropic" else set()
+    return tuple(name for name in SPANS if name in known - silent)
+
+
+def encode(value: EscapeLab) -> dict[str, str]:
+    """Every value as text, for the link."""
+    axes = state.encode_fields(value.x, "x.") | state.encode_fields(value.y, "y.")
+    return {"page": "escape", "v": lab.VERSION} | axes | {"cells": state.write(value.cells)} | state.encode(value.run)
+
+
+def decode(query: Mapping[str, str], default: EscapeLab = EscapeLab()) -> tuple[EscapeLab, list[str]]:
+    """An escape lab from a link that anybody may have written, and messages about what could not be used; never raises."""
+    query = {key: text for key, text in query.items() if key not in ("v", "page", "theme", "projector")}
+    run, messages = state.decode(query, default.run, others=("x.", "y.", "cells"))
+    if not isinstance(run.landscape, DoubleWell):
+        messages.append(f"landscape = {type(run.landscape).__name__}; the escape lab has the DoubleWell only (kept it)")
+        run = replace(run, landscape=default.run.landscape, start=default.run.start)
+    if "lr" not in names(run.rule):
+        messages.append(
+            f"rule = {type(run.rule).__name__} has no learning rate; choose one of {', '.join(CHOICES)} (kept {type(default.run.rule).__name__})"
+        )
+        run = replace(run, rule=default.run.rule)
+    axes, same = {}, type(run.rule) is type(default.run.rule)
+    for place in ("x", "y"):
+        taken = [other.name for other in axes.values()]
+        free = [name for name in names(run.rule) if name not in taken]
+        axes[place], found = _axis(query, place, getattr(default, place), type(run.rule).__name__, same, free)
+        messages += found
+    cells, found = state.decode_fields(default, query)
+    return EscapeLab(run, axes["x"], axes["y"], cells.cells), messages + found
+
+
+CHOICES = [name for name, rule in RULES.items() if "lr" in names(rule())]
+
+
+def _axis(query, place: str, default: Axis, rule: str, same: bool, free: Sequence[str]) -> tuple[Axis, list[str]]:
+    """One axis: another parameter, or that of another rule, begins with its own span."""
+    messages, given = [], query.get(f"{place}.name", default.name)
+    name = given if given in free else next(name for name in (default.name, *free) if name in free)
+    if given != name and (f"{place}.name" in query or same):
+        messages.append(f"{place}.name = {state._short(given)}; choose one of {', '.join(free)} (used {name})")
+    if name != default.name or (name == "lr" and not same):
+        default = axis(name, rule, default.count)
+    fields = {key: text for key, text in query.items() if key.startswith(f"{place}.") and key != f"{place}.name"}
+    known = [f"{place}.{parameter.name}" for parameter in parameters(Axis)]
+    messages += [
+        f"{state._short(key)[1:-1]} = {state._short(text)}; an axis has {', '.join(known)} (left out)"
+        for key, text in fields.items()
+        if key not in known
+    ]
+    made, found = state.decode_fields(default, fields, f"{place}.")
+    messages += found
+    limits = next(p.range for p in (*parameters(RULES[rule]), *parameters(DoubleWell)) if p.name == name)
+    low, high = max(made.low, limits.low), min(made.high, limits.high)
+    if (low, high) != (made.low, made.high):
+        used = replace(made, low=low, high=high) if low < high else default
+        asked = f"{place}: {name} from {made.low:g} to {made.high:g}; legal is {limits.low:g} ... {limits.high:g}"
+        messages.append(f"{asked} (used {used.low:g} to {used.high:g})")
+        made = used
+    return made, messages
+
+
+# Controls
+
+
+def controls(value: EscapeLab) -> list[dict]:
+    """The form: groups of fields with their values, ranges, units and help; what an axis varies has no field of its own."""
+    run, swept = value.run, (value.x.name, value.y.name)
+    (low,), (high,) = run.start.bounds
+    is_box = isinstance(run.start, Uniform)
+    start = {
+        "name": "start" if is_box else "at",
+        "label": f"start (w₀={run.landscape.w0:g})" if "w0" in swept else "start",
+        "kind": "text",
+        "value": f"{low:g}, {high:g}" if is_box else f"{low:g}",
+        "help": ("uniform from low to high" if is_box else "all start at this point")
+        + (f" at w₀ = {run.landscape.w0:g}, and stretched like the wells at others" if "w0" in swept else "")
+        + "; only those in the left basin count. Near −w₀ the start is forgotten soonest",
+    }
+    first = (run.rule.__doc__ or "").strip().split("\n")[0]
+    rules = lab._choice("rule", "optimiser", type(run.rule).__name__, [(name, lab.RULE_NAMES.get(name, name)) for name in CHOICES], first)
+    silent = ("temperature",) if getattr(run.rule, "noise", "batch") == "batch" else ("batch",)
+    return [
+        {"title": "Across", "open": True, "items": _axis_items(value.x, value.y, "x.", run.rule)},
+        {"title": "Up", "open": True, "items": _axis_items(value.y, value.x, "y.", run.rule)},
+        {"title": "Optimiser", "mark": "a", "open": True, "items": [rules, *lab._items(run.rule, "", (*swept, *silent))]},
+        {"title": "Double well", "open": True, "items": lab._items(run.landscape, "", swept)},
+        {"title": "Each cell", "open": True, "items": [*lab._items(run), start, *lab._items(value)]},
+    ]
+
+
+def _axis_items(value: Axis, other: Axis, prefix: str, rule) -> list[dict]:
+    choices = [(name, lab.LABELS[name]) for name in names(rule) if name != other.name]
+    head = lab._choice(prefix + "name", "parameter", value.name, choices, "what varies along this axis")
+    items = {item["name"]: item for item in lab._items(value, prefix, ("name",))}
+    for key, text in (("low", "from"), ("high", "to")):
+        items[prefix + key] |= {"kind": "text", "label": text, "value": f"{getattr(value, key):g}"}
+    items[prefix + "count"]["label"] = "values"
+    items[prefix + "spacing"]["help"] = "equal differences or equal ratios between neighbours"
+    return [head, *items.values()]
+
+
+def shape(value: EscapeLab) -> tuple:
+    """What decides which controls there are."""
+    return type(value.run.rule), getattr(value.run.rule, "noise", ""), type(value.run.start), value.x.name, value.y.name, value.run.landscape.w0
+
+
+# Maps, shared
+
+
+class Sweeping:
+    """One map while it grows and when it is done, for all who look at it."""
+
+    def __init__(self, value: EscapeLab):
+        self.phase = value.phase
+        self.frame = self.phase.blank()
+        self.lines: dict[str, list] = {}
+        self.lock = threading.Lock()  # whoever has it computes
+        self._count = threading.Lock()
+        self.watching = 0
+        self.steps: Iterator = iter(())
+
+    @property
+    def done(self) -> bool:
+        return self.frame.step == self.frame.of and len(self.lines) == 2
+
+    @contextlib.contextmanager
+    def watched(self):
+        """While somebody waits; then the half of a cell that is in work is let go."""
+        with self._count:
+            self.watching += 1
+        try:
+            yield
+        finally:
+            with self._count:
+                self.watching -= 1
+                if not self.watching:
+                    self.steps = iter(())
+
+    def advance(self) -> bool:
+        """Some 20 ms of work, if nobody else is at it; False if somebody is."""
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            if not self.done and next(self.steps, None) is None:
+                self.steps = self._work()
+        finally:
+            self.lock.release()
+        return True
+
+    def _work(self) -> Iterator[bool]:
+        rule = self.phase.base.rule
+        for name, holds in (("stable", stable), ("crisis", stays)):
+            if name not in self.lines:
+                points = []
+                if self.phase.base.landscape.d1 == 1 and (name == "stable" or noise_free(rule) is not None):
+                    for point in boundary(self.phase, holds):
+                        points.append(point)
+                        yield True
+                self.lines[name] = points
+        for frame in self.phase.stream(self.frame):
+            self.frame = frame
+            yield True
+
+
+_maps: dict[EscapeLab, Sweeping] = {}  # the last used last
+_turn = threading.Lock()
+
+
+def sweeping(value: EscapeLab) -> Sweeping:
+    """The map of a state: the same for everybody."""
+    with _turn:
+        made = _maps[value] = _maps.pop(value, None) or Sweeping(value)
+        while len(_maps) > KEPT:
+            del _maps[next(iter(_maps))]
+    return made
+
+
+def finished(value: EscapeLab) -> bool:
+    """Whether its map is there already."""
+    with _turn:
+        return value in _maps and _maps[value].done
+
+
+class Shown(NamedTuple):
+    """What a picture of a map is made of: the map so far, and seconds until it is done (None: not known yet)."""
+
+    value: EscapeLab
+    frame: PhaseFrame
+    lines: dict
+    done: bool
+    left: float | None = None
+
+
+def work(value) -> Iterator:
+    """Pictures of a growing map, what `Latest` iterates over; a rest of no length between two pieces of work gives others their turn."""
+    if value is STOP:
+        return
+    made = sweeping(value)
+    last, seen = time.perf_counter(), []  # of the last pictures: when, and how many cells were done
+    yield Shown(value, made.frame, dict(made.lines), made.done)
+    with made.watched():
+        while not made.done:
+            yield 0.0 if made.advance() else 0.01
+            now = time.perf_counter()
+            if now - last > EVERY and not made.done:
+                frame, last = made.frame, now
+                seen = [*seen[-20:], (now, frame.step)] if frame.step else []
+                rate = (frame.step - seen[0][1]) / (now - seen[0][0]) if len(seen) > 1 else 0
+                left = (frame.of - frame.step) / rate if rate else None
+                yield Shown(value, frame, dict(made.lines), False, left)
+    yield Shown(value, made.frame, dict(made.lines), True)
+
+
+def fixed(value: EscapeLab) -> dict:
+    """What does not change while a map grows: axes, the scale (log10 of one leaving in all trajectory-steps, to 1 a step), links."""
+    phase = value.phase
+    columns, rows = ([phase.cell(i, 0) for i in range(len(phase.xs))], [phase.cell(0, j) for j in range(len(phase.ys))])
+    sharp = value.run.landscape.d1 == 1
+    return {
+        "x": _described(value.x, columns),
+        "y": _described(value.y, rows),
+        "scale": [math.floor(math.log10(1 / (value.run.n * value.run.steps)) + 1e-9), 0],
+        "n": value.run.n,
+        "steps": value.run.steps,
+        "stiff": [[stiffness(phase.cell(i, j)) for i in range(len(columns))] for j in range(len(rows))] if sharp else None,
+        "link": lab.encode(lab.Lab(value.run, None)),
+        "rule": lab.RULE_NAMES.get(type(value.run.rule).__name__, type(value.run.rule).__name__),
+        "well": value.run.landscape.latex,
+    }
+
+
+def _described(axis: Axis, runs: Sequence[Simulation]) -> dict:
+    """An axis for the browser; `set`: what each of its values changes in a link to the landscape lab."""
+    texts = [state.encode(run) for run in runs]
+    changed = [key for key in texts[0] if len({text[key] for text in texts}) > 1]
+    return {
+        "name": axis.name,
+        "label": lab.LABELS[axis.name],
+        "values": list(axis.values),
+        "set": {key: [text[key] for text in texts] for key in changed},
+    }
+
+
+def numbers(shown: Shown) -> dict:
+    """The map so far, for the browser: rows of numbers, null where there is none; a rate of 99 stands for: all in one step."""
+    frame, phase = shown.frame, shown.value.phase
+
+    def rounded(array):
+        return [[None if math.isnan(v) else float(f"{min(v, 99):.5g}") for v in row] for row in array.tolist()]
+
+    return {
+        "done": frame.done.tolist(),
+        "rate": rounded(frame.rate),
+        "stderr": rounded(frame.stderr),
+        "exact": rounded(frame.exact),
+        "z": rounded(np.clip(frame.z, -99, 99)),
+        "counts": {name: getattr(frame, name).tolist() for name in ("started", "left", "held", "survivors")},
+        "lines": {name: [point and [round(float(c), 3) for c in point] for point in points] for name, points in shown.lines.items()},
+        "why": frame.why,
+        "says": says(phase, frame),
+        "complete": shown.done,
+        "step": frame.step,
+        "of": frame.of,
+        "left": shown.left,
+    }
+
+
+def says(phase: Phase, frame: PhaseFrame) -> str:
+    """One or two sentences: do the two maps agree, and where does escape begin?"""
+    parts = []
+    with np.errstate(invalid="ignore"):
+        z = frame.z[frame.risk * -np.expm1(-frame.exact) >= EXPECTED]
+    if len(z) > 1:
+        worst = np.max(np.abs(z))
+        likely = len(z) * math.erfc(worst / math.sqrt(2))  # cells that chance alone puts so far away
+        verdict = "agree within the Monte-Carlo error" if likely > 0.01 else "differ somewhere by more than the Monte-Carlo error"
+        parts.append(
+            f"Sampled and exact rates {verdict}: in the {len(z)} cells where escapes are expected they differ by {math.sqrt(np.mean(z**2)):.2f} "
+            f"standard errors (root mean square; 1 by chance), by {worst:.1f} at most"
+        )
+    best = np.where(np.isfinite(frame.exact), frame.exact, frame.rate)
+    if phase.base.landscape.d1 == 1 and np.any(frame.done):
+        momentum = "momentum" in (phase.x, phase.y) or getattr(phase.base.rule, "momentum", 0)
+        with np.errstate(invalid="ignore"):
+            leaving = np.argwhere(frame.done & (best > 1e-3))
+        if len(leaving):
+            smallest = min(stiffness(phase.cell(i, j)) for j, i in leaving)
+            beside = "" if momentum else ": the stability line is 2" if smallest < 2 else ", beyond the stability line at 2"
+            parts.append(f"More than one in a thousand leaves at a step from ηH = {smallest:.2f} on{beside}")
+        elif frame.step == frame.of:
+            parts.append("Hardly anybody leaves in any cell: at most one in a thousand at a step")
+    elif phase.base.landscape.d1 > 1:
+        parts.append("The left minimum is degenerate (H = 0), so it has no stability line, and what comes near it slows down and stays")
+    return ". ".join(parts) + "." if parts else ""
+
+
+def table(value: EscapeLab, frame: PhaseFrame) -> str:
+    """The map as CSV text, one row a cell."""
+    text, rows = io.StringIO(), list(value.phase.table(frame))
+    if rows:
+        writer = csv.DictWriter(text, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
+
+
+# The page
+
+
+class EscapeView(pn.custom.JSComponent):
+    """The escape lab in the browser: controls, two maps, a word for each cell."""
+
+    controls = param.List(doc="groups of fields, see controls()")
+    examples = param.Dict(default={}, doc="maps to choose from, and which one this is")
+    fixed = param.Dict(default={}, doc="axes, scale and links of the map, see fixed()")
+    numbers = param.Dict(default={}, doc="the map so far, see numbers()")
+    status = param.Dict(default={}, doc="running, stale: the controls have moved on; estimate in seconds; problem; query of the controls")
+    csv = param.Dict(default={}, doc="a table that was asked for")
+    notices = param.List(doc="messages about what could not be used")
+    theme = param.String()
+    projector = param.Boolean()
+    style = param.String()
+
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "escape"))
+
+    def __init__(self, heard, **values):
+        self.heard = heard
+        super().__init__(**values)
+
+    def _handle_msg(self, data):
+        self.heard(data)
+
+
+class Session:
+    """One visitor's escape lab: what the controls say (`value`), and what the map shows (`asked`), which may be an older value."""
+
+    def __init__(self, query: dict[str, str]):
+        self.value, messages = decode(query)
+        self.asked: EscapeLab | None = None
+        self.made: Sweeping | None = None
+        self.running = False
+        self.downloads = 0
+        self.view = EscapeView(
+            self.hear,
+            notices=messages,
+            theme=query.get("theme") if query.get("theme") in ("light", "dark") else "",
+            projector=query.get("projector") == "1",
+            style="\n".join((HERE / f"{part}.css").read_text() for part in ("lab", "escape")),
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+        self.doc = pn.state.curdoc
+        self.latest = Latest(work, self.publish)
+        self.form()
+        self.follow(PATIENCE)
+
+    def form(self) -> None:
+        self.view.controls = controls(self.value)
+
+    def follow(self, patience: float) -> None:
+        """Show the map of the controls if it is there, or there within so many seconds; else say how long it would take."""
+        problem, estimate = self.cost()
+        if self.running and not finished(self.value):
+            patience = min(patience, SOON)  # what is being computed is not given up for a long one unasked
+        if not problem and (estimate <= patience or finished(self.value)):
+            self.start()
+        else:
+            self.tell()
+
+    def cost(self) -> tuple[str, float]:
+        """(what is wrong with the controls' map, if anything; the seconds it takes)."""
+        try:
+            seconds = self.value.seconds
+        except ValueError as error:
+            return str(error), 0.0
+        if seconds > LIMIT:
+            cells = len(self.value.x.values) * len(self.value.y.values)
+            return (
+                f"{cells:,} cells of {self.value.run.n:,} trajectories and {self.value.run.steps:,} steps, exact laws of {self.value.cells} nodes: "
+                f"about {seconds / 60:,.0f} minutes of at most {LIMIT // 60}; take fewer cells, trajectories, steps or nodes"
+            ), seconds
+        return "", seconds
+
+    def start(self) -> None:
+        """Compute the map of the controls; the one before goes on only for others."""
+        self.asked, self.running = self.value, True
+        made = self.made = sweeping(self.value)
+        with pn.io.hold():
+            self.view.param.update(fixed=fixed(self.value), numbers=numbers(Shown(self.value, made.frame, dict(made.lines), made.done)), csv={})
+            self.running = not made.done
+            self.tell()
+        self.latest(self.value if self.running else STOP)
+
+    def tell(self) -> None:
+        problem, estimate = self.cost()
+        query = urlencode(encode(self.value), safe=",")
+        chosen = next((name for name, value in EXAMPLES.items() if value == self.value), "")
+        self.view.param.update(
+            status={"running": self.running, "stale": self.value != self.asked, "estimate": estimate, "problem": problem, "query": query},
+            examples={"names": list(EXAMPLES), "chosen": chosen},
+        )
+
+    def publish(self, result) -> None:
+        """From a thread: hand over a result to the page's document."""
+        if self.doc is not None and self.doc.session_context:
+            self.doc.add_next_tick_callback(functools.partial(self.show, result))
+
+    def show(self, result) -> None:
+        if isinstance(result, Shown):
+            if result.value != self.asked or not self.running:
+                return  # overtaken, or cancelled
+            self.view.numbers = numbers(result)
+            if result.done:
+                self.running = False
+                self.tell()
+        else:
+            self.running = False
+            known = isinstance(result, ValueError)
+            self.view.notices = [str(result) if known else "The computation failed; the map so far stays. Reset, or try other values."]
+            self.tell()
+
+    def hear(self, message: dict) -> None:
+        """What the browser says: {"set": {name: text}}, {"example": name} or {"action": ...}. Nothing in it is trusted."""
+        if not isinstance(message, dict):
+            return
+        if isinstance(message.get("set"), dict):
+            self.change({str(name): str(text) for name, text in list(message["set"].items())[:50]})
+        elif isinstance(message.get("example"), str) and message["example"] in EXAMPLES:
+            self.replace(EXAMPLES[message["example"]], patience=PATIENCE)
+        elif message.get("action") == "reset":
+            self.replace(EscapeLab(), patience=PATIENCE)
+        elif message.get("action") == "run" and not self.cost()[0]:
+            self.start()
+        elif message.get("action") == "cancel" and self.running:
+            self.running = False
+            self.latest(STOP)
+            self.tell()
+        elif message.get("action") == "back" and self.asked:
+            self.replace(self.asked)
+        elif message.get("action") == "csv" and self.asked:
+            self.downloads += 1
+            self.view.csv = {"text": table(self.asked, self.made.frame), "number": self.downloads}
+
+    def change(self, values: dict[str, str]) -> None:
+        """New values from the form; what is wrong keeps its value, and a notice says so."""
+        texts = {name: text.replace(" ", "") if name in ("start", "at") else text for name, text in values.items()}
+        value, messages = decode(texts, self.value)
+        self.replace(value, messages, rebuild=bool(messages))
+
+    def replace(self, value: EscapeLab, messages: Sequence[str] = (), rebuild: bool = True, patience: float = SOON) -> None:
+        before, self.value = self.value, value
+        with pn.io.hold():
+            if rebuild or shape(before) != shape(value):
+                self.form()
+            self.view.notices = list(messages)
+            if value == self.asked and (self.running or self.made.done):
+                self.tell()
+            else:
+                self.follow(patience)
+
+    def close(self) -> None:
+        """The tab has gone: stop computing and let go of everything."""
+        self.latest.close()
+        self.doc = None
