@@ -5,4 +5,4 @@ import panel as pn
 from app.pages import lab_page
 
 pn.extension("mathjax", reconnect=True, raw_css=["html, body { margin: 0; height: 100%; overflow: hidden; }"])
-lab_page().servable(title="lambdascape")
+lab_page().servable(title="lambdascape", location=False)  # Panel would read the query too, and fail where ours gives a message
