@@ -7,7 +7,8 @@ server nothing; the server only replaces the store.
 from bokeh.models import BasicTicker, ColumnDataSource, CustomJSTickFormatter, FixedTicker, LabelSet, Range1d, Span
 from bokeh.plotting import figure
 
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#7a7a7a"  # Okabe & Ito, and a grey that reads on black and on white
+BLUE, ORANGE, GREEN, GREY, INK = "#0072b2", "#d55e00", "#009e73", "#7a7a7a", "#222222"  # Okabe & Ito, a grey that reads on black and on white
+PURPLE = "#cc79a7"
 RULE_COLOURS = {"a": BLUE, "b": ORANGE}
 HEIGHT = 300
 
@@ -29,14 +30,14 @@ def source(name: str, *columns: str) -> ColumnDataSource:
     return ColumnDataSource({column: [] for column in columns}, name=name)
 
 
-def canvas(name: str, x: str, y: str, **options) -> figure:
-    """One of the lab's figures: fixed ranges, no toolbar, nothing that moves by itself."""
+def canvas(name: str, x: str, y: str, decades=(), **options) -> figure:
+    """One of the lab's figures: fixed ranges, no toolbar, nothing that moves by itself. decades: ticks of a logarithmic x axis."""
     fig = figure(
         name=name,
         height=HEIGHT,
         min_width=240,
         sizing_mode="stretch_width",
-        x_range=Range1d(0, 1),
+        x_range=Range1d(0.1, 1),  # a logarithmic axis cannot begin at 0
         y_range=Range1d(*options.pop("y_range", (0, 1))),
         toolbar_location=None,
         tools="",
@@ -52,7 +53,8 @@ def canvas(name: str, x: str, y: str, **options) -> figure:
         axis.formatter = CustomJSTickFormatter(code=SHORT_NUMBERS)
         axis.axis_label_text_font_style = "normal"
         axis.minor_tick_line_color = None
-    fig.xaxis.ticker = BasicTicker(desired_num_ticks=5)
+    across = options.get("x_axis_type") == "log"
+    fig.xaxis.ticker = FixedTicker(ticks=[10.0**k for k in decades]) if across else BasicTicker(desired_num_ticks=5)
     log = options.get("y_axis_type") == "log"
     fig.yaxis.ticker = FixedTicker(ticks=[10.0**k for k in range(-12, 4)]) if log else BasicTicker(desired_num_ticks=5)
     fig.grid.grid_line_alpha = 0.35
@@ -82,7 +84,7 @@ def landscape_1d() -> figure:
         "bottom",
         "top",
         source=source("steep", "left", "right", "bottom", "top"),
-        fill_color="#cc79a7",
+        fill_color=PURPLE,
         fill_alpha=0.45,
         line_width=0,
     )
@@ -105,7 +107,7 @@ def landscape_2d() -> figure:
         fig.line("x", "y", source=source(f"tails-{rule}", "x", "y"), line_color=colour, line_alpha=0.45, line_width=1.5)
         fig.scatter("x", "y", source=source(f"spots-{rule}", "x", "y"), size=6, color=colour, alpha=0.8, line_color="white", line_width=0.5)
     with_marks(fig, "places", x_offset=8, y_offset=4)
-    fig.scatter("x", "y", source=source("pointer", "x", "y"), size=12, marker="cross", line_color="#cc79a7", line_width=2)
+    fig.scatter("x", "y", source=source("pointer", "x", "y"), size=12, marker="cross", line_color=PURPLE, line_width=2)
     return fig
 
 
@@ -134,6 +136,7 @@ def shares() -> figure:
     for rule, colour in RULE_COLOURS.items():
         fig.multi_line("x", "y", source=source(f"share-{rule}", "x", "y"), line_color=colour, line_width=2.5)
         fig.line("x", "y", source=source(f"fit-{rule}", "x", "y"), line_color=colour, line_dash="dashed", line_width=1.5)
+        fig.line("x", "y", source=source(f"exact-{rule}", "x", "y"), line_color=INK, line_dash="dotted", line_width=2)
     fig.multi_line("x", "y", source=source("share-bayes", "x", "y"), line_color=GREY, line_dash="dotdash", line_width=2)
     return with_now(fig)
 
@@ -144,6 +147,7 @@ def ending() -> figure:
     fig.varea("x", "zero", "y", source=source("posterior", "x", "zero", "y"), fill_color=GREY, fill_alpha=0.45)
     for rule, colour in RULE_COLOURS.items():
         fig.step("x", "y", source=source(f"histogram-{rule}", "x", "y"), mode="after", line_color=colour, line_width=2)
+        fig.step("x", "y", source=source(f"law-{rule}", "x", "y"), mode="after", line_color=INK, line_dash="dotted", line_width=1.5)
     return fig
 
 
@@ -171,4 +175,43 @@ def noise_2d() -> figure:
     fig = canvas("ellipse", "w₁", "w₂")
     for name, colour, dash in (("hessian", ORANGE, "solid"), ("fisher", GREEN, "dashed"), ("sigma", BLUE, "solid")):
         fig.multi_line("x", "y", source=source(f"ellipse-{name}", "x", "y"), line_color=colour, line_dash=dash, line_width=2.5)
+    return fig
+
+
+def newton() -> figure:
+    """The Newton polygon at the chosen point, and the diagonal: lambda is read off where it leaves."""
+    fig = canvas("newton", "power of x", "power of y")
+    fig.patch("x", "y", source=source("newton-region", "x", "y"), fill_color=BLUE, fill_alpha=0.15, line_width=0)
+    fig.line("x", "y", source=source("newton-edge", "x", "y"), line_color=BLUE, line_width=3)
+    fig.line("x", "y", source=source("newton-diagonal", "x", "y"), line_color=GREY, line_dash="dashed")
+    fig.scatter("x", "y", source=source("newton-points", "x", "y"), size=9, color=INK)
+    fig.scatter("x", "y", source=source("newton-leaves", "x", "y"), size=13, marker="diamond", color=ORANGE)
+    return fig
+
+
+def volume_law() -> figure:
+    """V(eps) near the chosen point, by quadrature, and the law that defines lambda and m."""
+    fig = canvas("volume", "ε [nats per sample]", "V(ε)", range(-14, 0, 2), x_axis_type="log", y_axis_type="log", y_range=(1e-6, 1))
+    fig.scatter("x", "y", source=source("volume-measured", "x", "y"), size=6, color=BLUE)
+    fig.line("x", "y", source=source("volume-law", "x", "y"), line_color=GREEN, line_width=2)
+    return fig
+
+
+def free_energy() -> figure:
+    """Free energy against n: of the whole box, of each basin, and its asymptote lambda log n - (m - 1) log log n."""
+    fig = canvas("energy", "samples n", "free energy [nats]", range(8), x_axis_type="log")
+    for i, (colour, width, dash) in enumerate(((BLUE, 3, "solid"), (ORANGE, 2, "dashed"), (PURPLE, 2, "dotdash"), (GREY, 2, "dotted"))):
+        fig.line("x", "y", source=source(f"energy-{i}", "x", "y"), line_color=colour, line_width=width, line_dash=dash)
+    fig.line("x", "y", source=source("energy-law", "x", "y"), line_color=GREEN, line_width=2, line_dash="dashed")
+    fig.multi_line("x", "y", source=source("energy-crossing", "x", "y"), line_color=INK, line_dash="dotted", line_width=2)
+    return fig
+
+
+def finite() -> figure:
+    """Estimates of lambda at finite n, exact: n E[K], WBIC / log n, n times the Bayes generalisation error, and their limit."""
+    fig = canvas("finite", "samples n", "at finite n", range(8), x_axis_type="log")
+    for name, colour in (("mean", BLUE), ("wbic", ORANGE), ("generalisation", PURPLE)):
+        fig.line("x", "y", source=source(f"finite-{name}", "x", "y"), line_color=colour, line_width=2.5)
+    fig.line("x", "y", source=source("finite-bias", "x", "y"), line_color=GREEN, line_width=2, line_dash="dashed")
+    fig.line("x", "y", source=source("finite-limit", "x", "y"), line_color=GREEN, line_width=2)
     return fig

@@ -14,6 +14,10 @@ const CELLS = {
   lambda: {title: "λ̂ converging", help: "n·β·(E[L] − L(w*)) from Markov chains tethered at the chosen minimum: running mean and ±2 Monte-Carlo standard errors. Orange: its exact value at this nβ and γ, by quadrature. Green: the exact learning coefficient λ, its limit as nβ grows."},
   noise: {dim: 1, title: "Is noise proportional to curvature?", help: "Hessian H of K, Gauss–Newton = Fisher G, and B·Σ, the covariance of a batch gradient times the batch size. They agree exactly only where Q = 0."},
   ellipse: {dim: 2, title: "Noise, curvature and Fisher at the pointer", help: "Axes: square roots of |eigenvalues|, each ellipse scaled to its own largest. For one output Σ has rank one: noise lives on a line, along ∇Q."},
+  newton: {dim: 2, title: "Why λ: the Newton polygon", help: "Dots: the exponents (i, j) of the terms x^i y^j of Q around the chosen point, in the coordinates of the last step below. The diagonal leaves the polygon at (d, d), and λ = 1/(2d) unless the face polynomial there has a real root of high multiplicity."},
+  volume: {title: "The volume law that defines λ and m", help: "V(ε): length or area of {K < ε} within 0.3 of the chosen point, by quadrature (dots). Green: c ε^λ (−log ε)^(m−1) with the exact λ and m."},
+  energy: {title: "Free energy against n", help: "F = −log of the prior mean of exp(−n K), exact: of the whole box, and of each basin alone (in one dimension). The lower a basin's curve, the more posterior mass it has; where curves cross, Bayes changes its minimum. Try a slope a ≠ 0. Green: λ log n − (m − 1) log log n, shifted to agree at the largest n."},
+  finite: {title: "What stands for λ at finite n", help: "Exact, by quadrature: n·E[K] under the posterior; WBIC / log n, the same at β = 1/log n; and n times the Bayes generalisation error averaged over data sets. All tend to λ, with m = 2 only like 1/log n."},
 }
 
 export function render({model, view}) {
@@ -44,6 +48,7 @@ export function render({model, view}) {
   const story = element("select", {class: "story-choice", title: "Figures of the literature, and what became of their claims", "aria-label": "Preset", onchange: event => model.send_msg({preset: event.target.value})})
   const header = element("header", {},
     element("a", {class: "brand", href: window.location.pathname, title: "Start afresh"}, element("span", {class: "logo", "aria-hidden": "true"}), element("span", {text: "lambdascape"})),
+    pages(""),
     story,
     element("span", {class: "spring"}),
     button("Surprise me", "Another interesting setting", () => model.send_msg({action: "surprise"})),
@@ -75,7 +80,9 @@ export function render({model, view}) {
     cells[name] = {figure, legend, title: caption.firstChild}
     grid.append(figure)
   })
+  const why = element("section", {class: "why"}, element("h2", {text: "How λ is found, step by step", "data-help": "Exact, in rational arithmetic, for the point chosen under “Estimate λ”."}), ...[].concat(model.get_child("steps")))
   const main = element("main", {}, card, says, player, grid)
+  grid.append(why)
   root.append(header, element("div", {class: "body"}, side, main), notices)
   const bubble = element("div", {class: "bubble", role: "tooltip", hidden: true})
   root.append(bubble)
@@ -127,14 +134,14 @@ export function render({model, view}) {
     const rules = RULES.filter(rule => meta.rules[rule]).map(rule => [rule, meta.rules[rule]])
     const show = (name, ...chips) => legend(name, chips)
     const names = rules.map(([rule, text]) => chip(`${rule} line`, text))
-    const fits = rules.map(([rule, text]) => chip(`${rule} line`, meta.share ? `${text}: ${meta.share.words[rule]}` : text))
+    const fits = rules.map(([rule, text]) => chip(`${rule} line`, meta.share ? [`${text}: ${meta.share.words[rule]}`, stage.exact?.words[rule]?.startsWith("exact") && stage.exact.words[rule]].filter(Boolean).join(", ") : text))
     show("potential", ...names.map(n => n.cloneNode(true)), meta.steep?.length ? chip("steep", "ηH > 2") : null)
     show("map", ...names.map(n => n.cloneNode(true)))
     show("density", ...names.map(n => n.cloneNode(true)), meta.theory?.length ? chip("exact dash", meta.theory[0].name) : null)
     show("far", ...names.map(n => n.cloneNode(true)), meta.far?.theory?.length ? chip("exact dash", meta.far.theory[0].name) : null)
     show("near", ...names.map(n => n.cloneNode(true)))
     show("shares", ...fits, meta.share?.bayes.length ? chip("bayes dash", `Bayes ${(100 * meta.share.bayes[0]).toPrecision(3)} %`) : null)
-    show("ending", ...names.map(n => n.cloneNode(true)), chip("bayes", meta.bayes))
+    show("ending", ...names.map(n => n.cloneNode(true)), stage.exact && chip("ink dots", "exact law"), chip("bayes", meta.bayes))
     show("noise", chip("h line", "H"), chip("b line", "BΣ"), chip("g dash", "G (Fisher)"))
     if (cells.near && meta.near) cells.near.title.textContent = meta.near.title
     if (cells.far && meta.far) cells.far.title.textContent = meta.far.title
@@ -178,6 +185,18 @@ export function render({model, view}) {
     stage.height(Math.round(Math.max(210, Math.min(440, (root.clientHeight - top - 26) / 2 - caption - 6))))
   }
   new ResizeObserver(fit).observe(root)
+  const reasoned = () => {
+    const meta = stage.geometry()
+    if (!meta) return
+    legend("newton", [meta.result && chip("exact", `${meta.point}: ${meta.result}`), meta.polygon && chip("b", meta.polygon), meta.reason && element("span", {class: "words", text: meta.reason})])
+    legend("volume", [meta.fit && chip("a", meta.fit), meta.result && chip("exact line", meta.result)])
+const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash", "bayes dots"]
+    legend("energy", [...lines.map((text, i) => chip(kinds[i], text)), meta.energy?.law && chip("exact dash", meta.energy.law), meta.energy?.crossing && element("span", {class: "words", text: meta.energy.crossing})])
+    const {finite} = meta
+    legend("finite", finite ? [chip("a line", "n E[K]"), chip("b line", "WBIC / log n"), finite.without ? null : chip("steep line", "n × generalisation error"), finite.biasWords && chip("exact dash", finite.biasWords),
+      chip("exact line", finite.limitWords), finite.without && element("span", {class: "words", text: finite.without})] : [element("span", {class: "words", text: "for fresh data and a = 0"})])
+    root.dataset.geometry = meta.point
+  }
   const paint = () => stage.paint(root.dataset.theme === "dark", root.classList.contains("projector") ? 1.4 : 1)
   const setTheme = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint(); if (stage.meta?.dim === 1) stage.spread(); try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ } }
   const showControls = () => controls.show(model.controls)
@@ -197,8 +216,10 @@ export function render({model, view}) {
   const showNotices = () => {
     notices.replaceChildren(...model.notices.map(text => element("p", {}, element("span", {text}), button("×", "Dismiss", event => event.target.closest("p").remove()))))
   }
+  stage.model("law").properties.data.change.connect(() => { if (stage.law()) { stage.draw(stage.step); legends() } root.dataset.law = stage.exact?.key ?? "" })
   const store = stage.model("store"), estimate = stage.model("estimate")
   store.properties.data.change.connect(fresh)
+  stage.model("geometry").properties.data.change.connect(reasoned)
   estimate.properties.data.change.connect(estimated)
   model.on("controls", showControls)
   model.on("story", showStory)
@@ -235,6 +256,7 @@ export function render({model, view}) {
   showNotices()
   fresh()
   estimated()
+  reasoned()
   model.on("after_render", () => { paint(); fresh() })
   return root
 }

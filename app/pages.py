@@ -17,18 +17,20 @@ import panel as pn
 import param
 from bokeh.models import ColumnDataSource
 
-from app import figures, lab
+from app import escape, figures, lab
 from app.estimates import estimates
+from app.exact import exact, key
+from app.geometry import geometry
 from app.lab import Bayes, Lab
 from app.live import IDLE, Latest
 from app.picture import picture, results
-from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Posterior, Simulation, Sweep, Uniform
+from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Online, Posterior, Simulation, Sweep, Uniform
 from dynamics.presets import PRESETS, Verdict, judge
 from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangency, TripleWell, Valley
 
 HERE = pathlib.Path(__file__).parent
 DRAFT = 2000  # trajectories while a slider moves
-FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; }"
+FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; } ol { margin: .3em 0; } li { margin: .6em 0; }"
 log = logging.getLogger(__name__)
 
 FIGURES = {
@@ -42,6 +44,10 @@ FIGURES = {
     "lambda": figures.lambda_hat,
     "noise": figures.noise_1d,
     "ellipse": figures.noise_2d,
+    "newton": figures.newton,
+    "volume": figures.volume_law,
+    "energy": figures.free_energy,
+    "finite": figures.finite,
 }
 
 
@@ -51,6 +57,7 @@ class LabView(pn.custom.JSComponent):
     names = param.List(doc="the figures, in order")
     figures = pn.custom.Children()
     formula = pn.custom.Child()
+    steps = pn.custom.Child()
     controls = param.List(doc="groups of fields, see lab.controls")
     story = param.Dict(default={}, doc="presets to choose from; claim and verdict of the chosen one")
     notices = param.List(doc="messages about what could not be used")
@@ -59,7 +66,7 @@ class LabView(pn.custom.JSComponent):
     autoplay = param.Boolean(default=True)
     style = param.String()
 
-    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "polynomial", "stage", "lab"))
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "polynomial", "stage", "lab"))
 
     def __init__(self, heard, **values):
         self.heard = heard
@@ -70,11 +77,12 @@ class LabView(pn.custom.JSComponent):
 
 
 class Picture(NamedTuple):
-    """Arrays for the store; `draft` while a finer one follows; `query`: the link to this picture."""
+    """Arrays for the store; `draft` while a finer one follows; `query`: the link to this picture; `key`: of the exact law that belongs to it."""
 
     arrays: dict
     draft: bool
     query: str
+    key: str
 
 
 class Estimated(NamedTuple):
@@ -85,17 +93,34 @@ class Estimated(NamedTuple):
 
 def work(state: Lab):
     """All that a state shows, coarse first: what `Latest` iterates over."""
-    draft, query = state.run.n > DRAFT, urlencode(lab.encode(state), safe=",")
+    draft, named = state.run.n > DRAFT, (urlencode(lab.encode(state), safe=","), key(state))
     outcomes = results(state, DRAFT)
-    yield Picture(picture(state, outcomes), draft, query)
+    yield Picture(picture(state, outcomes), draft, *named)
     yield IDLE
     if draft:
         outcomes = results(state, state.run.n)
-        yield Picture(picture(state, outcomes), False, query)
+        yield Picture(picture(state, outcomes), False, *named)
     if state.preset:
         yield judged(state.preset, outcomes["a"])
+    law = exact(state, outcomes["a"].steps)
+    if law:
+        yield Law(law)
+    yield Reasons(*geometry(state))
     for arrays in estimates(state):
         yield Estimated(arrays)
+
+
+class Reasons(NamedTuple):
+    """Arrays of the geometry panel, and the steps that lead to lambda (Markdown)."""
+
+    arrays: dict
+    steps: str
+
+
+class Law(NamedTuple):
+    """Arrays of the exact law."""
+
+    arrays: dict
 
 
 class Judged(NamedTuple):
@@ -141,6 +166,18 @@ def from_preset(name: str, before: Lab = Lab()) -> Lab:
     return Lab(run, None, Bayes(int(min(max(samples, 1), 10_000_000)), beta), replace(before.estimate, point=0), name)
 
 
+def escaped(text: str) -> str:
+    """Formulas as Markdown leaves them alone: it takes the backslash from \\, and \\;."""
+    return text.replace(r"\,", r"\thinspace ").replace(r"\;", r"\enspace ")
+
+
+def typeset(text: str) -> pn.pane.Markdown:
+    """Markdown with formulas, in the colours of the page."""
+    return pn.pane.Markdown(
+        escaped(text), disable_math=False, styles={"color": "inherit"}, stylesheets=[FORMULA], sizing_mode="stretch_width", margin=0
+    )
+
+
 class Session:
     """One visitor's lab: holds the state, hears the browser, shows results."""
 
@@ -150,14 +187,15 @@ class Session:
             self.state = from_preset(self.state.preset)
         self.store = ColumnDataSource(name="store")
         self.estimate = ColumnDataSource(name="estimate")
-        self.formula = pn.pane.Markdown(
-            formula(self.state), disable_math=False, styles={"color": "inherit"}, stylesheets=[FORMULA], sizing_mode="stretch_width", margin=0
-        )
+        self.law = ColumnDataSource(name="law")
+        self.geometry = ColumnDataSource(name="geometry")
+        self.formula, self.steps = typeset(formula(self.state)), typeset("")
         self.view = LabView(
             self.hear,
             names=list(FIGURES),
             figures=self.figures(),
             formula=self.formula,
+            steps=self.steps,
             controls=lab.controls(self.state),
             story=story(self.state),
             notices=messages,
@@ -174,20 +212,20 @@ class Session:
 
     def figures(self) -> list[pn.pane.Bokeh]:
         made = [make() for make in FIGURES.values()]
-        made[0].tags = [self.store, self.estimate]  # part of the document, so that the browser finds them
+        made[0].tags = [self.store, self.estimate, self.law, self.geometry]  # part of the document, so that the browser finds them
         return [pn.pane.Bokeh(figure, sizing_mode="stretch_width", margin=0) for figure in made]
 
     def show_at_once(self) -> None:
         """The first picture is part of the page; computed once for all who open the same link."""
         try:
-            self.store.data = self._columns(Picture(first_picture(self.state), True, ""))
+            self.store.data = self._columns(Picture(first_picture(self.state), True, "", key(self.state)))
         except (ValueError, MemoryError) as error:
             self.view.notices = [*self.view.notices, str(error)]
         self.latest(self.state)
 
     def _columns(self, shown: Picture) -> dict:
         self.drawn += 1
-        more = json.dumps({"drawn": self.drawn, "draft": shown.draft, "query": shown.query})
+        more = json.dumps({"drawn": self.drawn, "draft": shown.draft, "query": shown.query, "key": shown.key})
         meta = f"{shown.arrays['meta'][:-1]}, {more[1:]}"  # two JSON objects in one
         return {name: [value] for name, value in shown.arrays.items()} | {"meta": [meta]}
 
@@ -202,6 +240,11 @@ class Session:
                 self.store.data = self._columns(result)
             case Estimated(arrays):
                 self.estimate.data = {name: [value] for name, value in arrays.items()}
+            case Reasons(arrays, steps):
+                self.geometry.data = {name: [value] for name, value in arrays.items()}
+                self.steps.object = escaped(steps)
+            case Law(arrays):
+                self.law.data = {name: [value] for name, value in arrays.items()}
             case Judged():
                 self.view.story = story(self.state, result)
             case Exception():
@@ -240,7 +283,7 @@ class Session:
             if rebuild or lab.shape(before) != lab.shape(state):
                 self.view.controls = lab.controls(state)
             if before.run.landscape != state.run.landscape or lab.shape(before) != lab.shape(state):
-                self.formula.object = formula(state)
+                self.formula.object = escaped(formula(state))
             if state.preset != before.preset or (state.preset and state != before):
                 self.view.story = story(state)
             self.view.notices = list(messages)
@@ -267,7 +310,7 @@ def formula(state: Lab) -> str:
     for latex, name in reversed(updates.items()):
         first, *rest = latex.split(r",\quad")
         lines += [rf"\text{{{name}:}}\;\; {first}" if state.rival else first, *(rf"\quad {part}" for part in rest)]
-    return "\n\n".join(f"$${line}$$" for line in lines).replace("\\,", r"\thinspace ").replace("\\;", r"\enspace ")  # Markdown eats those backslashes
+    return "\n\n".join(f"$${line}$$" for line in lines)
 
 
 def story(state: Lab, found: Judged | None = None) -> dict:
@@ -282,6 +325,7 @@ def story(state: Lab, found: Judged | None = None) -> dict:
 
 SURPRISES = (
     Lab(Simulation(DoubleWell(1.4, 1, 3), SGD(lr=0.03, batch=5), n=5000, steps=300), NGD(lr=0.05, batch=5, damping=5.0)),
+    Lab(Simulation(DoubleWell(1.8, 1, 4), SGD(lr=0.001, batch=20), n=5000, steps=500, data=Online(slope=-0.05)), None, Bayes(samples=5913)),
     Lab(Simulation(Valley(1, 1), SGD(lr=0.02, batch=20), n=2000, steps=2000, start=Uniform((-0.1, -2), (0.1, 2))), None),
     Lab(
         Simulation(Valley(1, 2), SGD(lr=0.02, batch=20), n=2000, steps=1000, start=Uniform((-0.3, -2), (0.3, 2))), NGD(lr=0.02, batch=20, damping=0.1)
@@ -299,10 +343,13 @@ SURPRISES = (
 
 
 def lab_page() -> pn.viewable.Viewable:
-    """The landscape lab for one visitor, from the query of its address; a visitor always gets a page, with the reason if it is not the lab."""
+    """The landscape lab, or with `page=escape` the escape lab, for one visitor, from the query of its address.
+
+    A visitor always gets a page, with the reason if it is neither.
+    """
     query = {name: values[0].decode("utf-8", "replace") for name, values in pn.state.session_args.items() if values}
     try:
-        session = Session(query)
+        session = (escape.Session if query.get("page") == "escape" else Session)(query)
     except Exception:
         log.exception("a page could not be made")
         return pn.pane.HTML("<h1>This page could not be made</h1><p>The link could not be turned into a picture. <a href='?'>Start afresh</a>.</p>")

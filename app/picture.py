@@ -104,13 +104,13 @@ def _one(lab: Lab, outcomes, posterior) -> dict:
     curvature = lab.run.data.vx * landscape.hessian(x[:, None])[:, 0, 0]
     arrays = {"x": x, "K": np.minimum(K, 1e30)}
     lines, fits, words = [], {}, {}
-    stride = max(1, -(-(last + 1) // 600))
-    arrays["share-x"] = np.arange(0, last + 1, stride).astype(float)
+    at = share_steps(last)
+    arrays["share-x"] = at.astype(float)
     basins = len(landscape.barriers) + 1
     for name, out in outcomes.items():
         if basins > 1:
             drawn = [0] if basins == 2 else list(range(basins))
-            arrays[f"share-{name}"] = np.where(out.share[::stride, drawn].T > 0, out.share[::stride, drawn].T, np.nan).astype(np.float32)
+            arrays[f"share-{name}"] = np.where(out.share[at][:, drawn].T > 0, out.share[at][:, drawn].T, np.nan).astype(np.float32)
             lines += [{"rule": name, "basin": basin} for basin in drawn]
             fits[name], words[name] = _fit(out)
         else:
@@ -127,6 +127,11 @@ def _one(lab: Lab, outcomes, posterior) -> dict:
     share = {"title": title, "label": label, "range": span, "lines": lines, "fits": fits, "words": words, "bayes": [m for m in masses[:1] if m > 0]}
     meta = {"top": top or 1.0, "steep": _strips(x, lr * curvature > 2), "share": share, "theory": _approach(lab, last)}
     return arrays | {"meta": meta}
+
+
+def share_steps(last: int) -> np.ndarray:
+    """The steps at which shares are drawn: some 600 of them."""
+    return np.arange(0, last + 1, max(1, -(-(last + 1) // 600)))
 
 
 def _median_distance(out: Result, minimum) -> np.ndarray:

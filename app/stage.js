@@ -4,7 +4,7 @@ const LIGHT = {text: "#1d2733", axis: "#5b6672", grid: "#c9d0d7"}
 const DARK = {text: "#eef2f6", axis: "#a9b4bf", grid: "#46515c"}
 const RULES = ["a", "b"]
 // the figures' colours (Okabe & Ito) and what they become on black
-const ON_BLACK = {"#0072b2": "#56b4e9", "#d55e00": "#f08a4b", "#009e73": "#3ccf9f", "#7a7a7a": "#a9b4bf", "#cc79a7": "#e58fc2"}
+const ON_BLACK = {"#0072b2": "#56b4e9", "#d55e00": "#f08a4b", "#009e73": "#3ccf9f", "#7a7a7a": "#a9b4bf", "#cc79a7": "#e58fc2", "#222222": "#f4f4f4"}
 const RGB = {light: {a: [0, 114, 178], b: [213, 94, 0]}, dark: {a: [86, 180, 233], b: [240, 138, 75]}}
 const TAIL = 12 // frames of tail behind a moving point
 
@@ -42,6 +42,7 @@ class Stage {
     else this.spread2(last)
     this.posterior()
     this.noise()
+    this.law()
     this.draw(this.step)
   }
 
@@ -163,6 +164,11 @@ class Stage {
         const density = this.shape(part(counts, step * bins, (step + 1) * bins), meta.edges)
         this.fill(`histogram-${rule}`, {x: meta.edges, y: [...density, 0]})
       } else this.fill(`histogram-${rule}`, {x: [], y: []})
+      const law = this.exact?.get(`law-${rule}`)
+      if (law) {
+        const [, bins] = law.shape
+        this.fill(`law-${rule}`, {x: meta.edges, y: [...this.shape(part(law, step * bins, (step + 1) * bins), meta.edges), 0]})
+      } else this.fill(`law-${rule}`, {x: [], y: []})
       if (meta.dim === 1) this.dots(rule, step)
       else this.spots(rule, step)
     }
@@ -237,6 +243,57 @@ class Stage {
     const {G, H, S} = matrices(this.meta, x, y)
     const values = matrix => { const [a, b] = eigen(matrix).values; return `${short(a)}, ${Math.abs(b) < 1e-9 * Math.abs(a) ? 0 : short(b)}` }
     return `eigenvalues: ${values(H)} · ${values(G)} · ${values(S)}`
+  }
+
+  // the exact law, if the one at hand belongs to this picture
+  law() {
+    const data = this.model("law")?.data, text = data?.meta?.[0], meta = text && JSON.parse(text)
+    const fits = meta && this.meta && meta.key === this.meta.key
+    this.exact = fits ? {...meta, get: name => data[name]?.[0]} : null
+    for (const rule of RULES) {
+      const share = this.exact?.get(`exact-${rule}`)
+      this.fill(`exact-${rule}`, share ? {x: this.get("share-x"), y: share} : {x: [], y: []})
+    }
+    return this.exact
+  }
+
+  geometry() {
+    const store = this.model("geometry"), text = store?.data.meta?.[0]
+    if (!text) return
+    const get = name => store.data[name]?.[0], rows = array => [0, 1].map(i => array ? part(array, i * array.shape[1], (i + 1) * array.shape[1]) : [])
+    const [x, y] = rows(get("edge")), reach = get("leaves")?.[1] ?? 1, d = get("leaves")?.[0]
+    this.fill("newton-edge", {x, y})
+    this.fill("newton-region", x.length ? {x: [...x, reach, x[0]], y: [...y, reach, reach]} : {x: [], y: []})
+    for (const [name, key] of [["newton-points", "points"], ["newton-diagonal", "diagonal"]]) { const [px, py] = rows(get(key)); this.fill(name, {x: px, y: py}) }
+    this.fill("newton-leaves", d === undefined ? {x: [], y: []} : {x: [d], y: [d]})
+    for (const axis of ["x", "y"]) this.range("newton", axis, -0.3, reach)
+    const line = (name, across, up) => this.fill(name, get(up) ? {x: get(across), y: get(up)} : {x: [], y: []})
+    line("volume-measured", "eps", "volume"); line("volume-law", "eps", "law")
+    const span = (figure, name) => { // all of a positive array, in whole decades
+      const values = get(name)
+      if (values) this.range(figure, "y", 10 ** Math.floor(Math.log10(Math.max(values[0], 1e-14))), 10 ** Math.ceil(Math.log10(values[values.length - 1])))
+    }
+    this.range("volume", "x", 1e-14, 0.1)
+    span("volume", "volume")
+    this.range("energy", "x", 1, 1e7)
+    const meta = JSON.parse(text), energy = get("energy"), n = get("samples")
+    let top = 1
+    for (let i = 0; i < 4; i++) {
+      const here = energy && i < energy.shape[0], values = here ? part(energy, i * energy.shape[1], (i + 1) * energy.shape[1]) : []
+      this.fill(`energy-${i}`, here ? {x: n, y: values} : {x: [], y: []})
+      if (here && i === 0) top = Math.max(...values)
+    }
+    if (energy) this.range("energy", "y", 0, 1.3 * top)
+    line("energy-law", "samples", "asymptote")
+    const crossings = [...(get("crossings") ?? [])]
+    this.fill("energy-crossing", {x: crossings.map(at => [at, at]), y: crossings.map(() => [0, 1.3 * top])})
+    for (const name of ["mean", "wbic", "generalisation"]) line(`finite-${name}`, "few", name)
+    line("finite-bias", "few", meta.finite?.biasWords ? "bias" : "none")
+    const limit = meta.finite?.limit
+    this.fill("finite-limit", limit ? {x: [1, 1e7], y: [limit, limit]} : {x: [], y: []})
+    this.range("finite", "x", 1, 1e6)
+    if (limit) this.range("finite", "y", 0, 1.8 * limit)
+    return meta
   }
 
   estimate() {

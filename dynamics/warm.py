@@ -10,8 +10,8 @@ import numba
 import numpy as np
 from tqdm import tqdm
 
-from dynamics import RULES, Simulation
-from landscapes import CATALOGUE
+from dynamics import RULES, SGD, Simulation, transfer
+from landscapes import CATALOGUE, DoubleWell
 
 
 def runs() -> Iterator[Simulation]:
@@ -26,6 +26,8 @@ def warm() -> None:
     """Compile what is not in the cache yet."""
     for run in tqdm(list(runs()), desc="compiling kernels, once", unit="run", delay=1.5, leave=False):
         run.run().histogram(np.linspace(0, 1, 3))
+    law = transfer(DoubleWell(), SGD(), cells=50)
+    law.survival(1), law.law(1)
 
 
 if __name__ == "__main__":
