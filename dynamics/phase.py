@@ -31,6 +31,7 @@ from dynamics.simulation import Simulation
 from dynamics.start import At, Start, Uniform
 from dynamics.sweep import with_value
 from landscapes.polynomial import Landscape
+from landscapes.scale import parameters
 
 SETTLE = 10  # steps in which a start near the minimum is forgotten
 ENOUGH = 0.1  # of those that started: while fewer are left, counting has begun already
@@ -121,12 +122,14 @@ class Phase:
         return run if stretch == 1 else replace(run, start=_stretched(run.start, stretch))
 
     def between(self, x: float, y: float) -> Simulation:
-        """The run at a place between cells, counted in cells: (0, 0) is `cell(0, 0)`. A batch is that of the nearest cell."""
+        """The run at a place between cells or half a cell outside, counted in cells: (0, 0) is `cell(0, 0)`. Values stay legal, batches whole."""
         run = self.base
         for name, values, place in ((self.x, self.xs, x), (self.y, self.ys, y)):
             i = min(max(int(place), 0), max(len(values) - 2, 0))
             value = values[i] + (place - i) * (values[i + 1] - values[i]) if len(values) > 1 else values[0]
-            run = with_value(run, name, max(round(value), 1) if name == "batch" else value)
+            kinds = (parameter for part in (run.rule, run.landscape) for parameter in parameters(type(part)))
+            kind, limits = next((parameter.kind, parameter.range) for parameter in kinds if parameter.name == name)
+            run = with_value(run, name, kind(min(max(value, limits.low), limits.high)))
         return run
 
     def order(self) -> list[tuple[int, int]]:
@@ -296,10 +299,7 @@ def boundary(phase: Phase, holds: Callable[[Simulation], bool], points: int = 17
         return (place, to) if swapped else (to, place)
 
     def held(to, place):
-        try:
-            return holds(phase.between(*at(to, place)))
-        except ValueError:  # half a cell beyond the last value may be illegal: as at the nearest that is not
-            return holds(phase.between(*at(min(max(to, low + 0.5), high - 0.5), min(max(place, first + 0.5), last - 0.5))))
+        return holds(phase.between(*at(to, place)))
 
     places = dict.fromkeys(np.linspace(first, last, points).tolist())
     if {phase.x, phase.y} == {along, "batch"}:  # a batch only makes noise
