@@ -83,7 +83,7 @@ class Controls {
   line(item) {
     const id = `field-${item.name}`
     const input = element("input", {id, name: item.name, title: item.help, value: item.value, spellcheck: "false", onchange: event => this.change(item.name, event.target.value)})
-    return element("div", {class: "field choice"}, this.label(item, id), input)
+    return element("div", {class: item.name === "text" ? "field wide" : "field choice"}, this.label(item, id), input)
   }
 
   number(item) {

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from app import state
 from dynamics import MALA, NGD, RULES, SGD, Chains, Langevin, Rule, Simulation, Uniform, tuned
-from landscapes import CATALOGUE, DoubleWell, Range
-from landscapes.scale import Parameter, check, parameters
+from landscapes import DoubleWell, Range
+from landscapes.scale import Box, Parameter, Text, check, parameters
 
 VERSION = "1"
 
@@ -105,6 +105,11 @@ def decode(query: Mapping[str, str], default: Lab = Lab()) -> tuple[Lab, list[st
     elif any(key.startswith("b.") for key in query):
         rival, found = state.decode_choice("rule", query, default.rival or SGD(), "b.")
         messages += found
+    if rival:
+        try:
+            replace(run, rule=rival)
+        except ValueError as error:  # K alone is given, and this rule needs Q
+            rival, messages = None, [*messages, f"{error} (no second optimiser)"]
     bayes, found = state.decode_fields(default.bayes, query, "bayes.")
     estimate, more = state.decode_fields(default.estimate, query, "llc.")
     if type(run.landscape) is not type(default.run.landscape) and "llc.point" not in query:
@@ -149,7 +154,11 @@ LABELS = {
     "draws": "draws",
     "step": "step size",
     "point": "point",
+    "text": "polynomial",
+    "of": "it is",
+    "window": "box",
 }
+LANDSCAPE_NAMES = {"Polynomial": "your own polynomial …"}
 RULE_NAMES = {
     "SDE": "SDE limit of SGD",
     "UnderdampedSDE": "SDE with momentum",
@@ -158,6 +167,7 @@ RULE_NAMES = {
     "Langevin": "Langevin / SGLD",
 }
 CHOICE_HELP = {
+    "of": "Q: the model's slope, K = Q²/2; K: a non-negative potential itself, for GD, Langevin and MALA",
     "noise": "batch: the noise of real batches, shaped like the Fisher matrix, so it vanishes where Q degenerates; "
     "isotropic: the same in all directions, of a temperature T",
     "axis": "which coordinate the distribution is shown along",
@@ -171,6 +181,8 @@ def _item(parameter: Parameter, value, prefix: str = "") -> dict:
     if parameter.choices:
         return item | {"kind": "choice", "choices": [[text, text] for text in parameter.choices], "help": CHOICE_HELP.get(parameter.name, "")}
     limits = parameter.range
+    if isinstance(limits, Text | Box):
+        return item | {"kind": "text", "value": "" if value is None else state.write(value)}
     unit = f" [{limits.unit}]" if limits.unit else ""
     return item | {
         "kind": "number",
@@ -224,7 +236,11 @@ def controls(lab: Lab) -> list[dict]:
             "open": True,
             "items": [
                 _choice(
-                    "landscape", "family", type(run.landscape).__name__, [(name, name) for name in CATALOGUE], run.landscape.__doc__.split("\n")[0]
+                    "landscape",
+                    "family",
+                    type(run.landscape).__name__,
+                    [(name, LANDSCAPE_NAMES.get(name, name)) for name in state.CHOICES["landscape"]],
+                    run.landscape.__doc__.split("\n")[0],
                 ),
                 *_items(run.landscape),
             ],

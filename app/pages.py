@@ -305,7 +305,10 @@ def formula(state: Lab) -> str:
     """The landscape and the update of each optimiser, in LaTeX (typeset offline by the MathJax that Bokeh brings)."""
     landscape = state.run.landscape
     variables = "w" if landscape.dim == 1 else "w_1, w_2"
-    lines = [rf"Q({variables}) = {landscape.latex}", r"K(w) = \tfrac{v_x}{2} |Q(w) - a|^2"]
+    if landscape.of == "Q":
+        lines = [rf"Q({variables}) = {landscape.latex}", r"K(w) = \tfrac{v_x}{2} |Q(w) - a|^2"]
+    else:
+        lines = [rf"K({variables}) = {landscape.latex}"]
     updates = {rule.latex: name.upper() for name, rule in reversed(state.rules.items())}  # one line if both have the same
     for latex, name in reversed(updates.items()):
         first, *rest = latex.split(r",\quad")

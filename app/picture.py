@@ -57,6 +57,7 @@ def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str
         "minima": [{"name": m.name, "at": m.at, "label": _lambda_label(m)} for m in landscape.minima],
         "barriers": list(landscape.barriers),
         "products": [{"scale": p.scale, "factors": [{"power": f.power, "terms": f.terms} for f in p.factors]} for p in landscape.products()],
+        "of": landscape.of,
         "data": {"slope": data.slope, "vx": data.vx, "vy": data.vy},
         "ending": ("w", "w₁", "w₂")[0 if dim == 1 else 1 + axis],
         "bayes": f"posterior, n = {samples:,}" + ("" if lab.bayes.beta == 1 else f", β = {lab.bayes.beta:g}"),
@@ -85,6 +86,8 @@ def plain(value):
 
 
 def _lambda_label(minimum) -> str:
+    if minimum.lam is None:
+        return "λ not decided"
     return f"λ = {minimum.lam}" + (f", m = {minimum.multiplicity}" if minimum.multiplicity > 1 else "")
 
 
@@ -169,7 +172,7 @@ def _approach(lab: Lab, last: int) -> list[dict]:
     """u' = -eta vx kappa^2 d u^(2d-1) near a root Q = kappa u^d: the noise-free law of approach, for the most degenerate minimum."""
     landscape, rule, data = lab.run.landscape, lab.run.rule, lab.run.data
     best = landscape.minima[0]
-    d = best.lam.denominator // 2
+    d = best.lam.denominator // 2 if best.lam is not None and best.lam.numerator == 1 else 0
     if d < 2 or data.slope or type(rule).__name__ not in ("GD", "SGD", "SDE", "HeavyTailedSGD"):
         return []
     h = 1e-2  # kappa from Q beside the root: exact to O(h), as good as the local law itself

@@ -32,6 +32,10 @@ const jets = (products, x, y) => products.map(({scale, factors}) => {
 // G, H and B Sigma at a point as [xx, xy, yy], and K
 const matrices = (meta, x, y) => {
   const {slope, vx, vy} = meta.data
+  if (meta.of === "K") { // K itself: no model, so neither Fisher matrix nor noise
+    const [{v, h}] = jets(meta.products, x, y), none = [NaN, NaN, NaN]
+    return {K: vx * v, G: none, H: h.map(value => vx * value), S: none}
+  }
   let K = 0, G = [0, 0, 0], H = [0, 0, 0], k = [0, 0]
   for (const {v, g, h} of jets(meta.products, x, y)) {
     const r = v - slope

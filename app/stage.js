@@ -241,7 +241,7 @@ class Stage {
 
   at(x, y) { // eigenvalues there, in words
     const {G, H, S} = matrices(this.meta, x, y)
-    const values = matrix => { const [a, b] = eigen(matrix).values; return `${short(a)}, ${Math.abs(b) < 1e-9 * Math.abs(a) ? 0 : short(b)}` }
+    const values = matrix => { if (Number.isNaN(matrix[0])) return "none"; const [a, b] = eigen(matrix).values; return `${short(a)}, ${Math.abs(b) < 1e-9 * Math.abs(a) ? 0 : short(b)}` }
     return `eigenvalues: ${values(H)} · ${values(G)} · ${values(S)}`
   }
 
