@@ -13,11 +13,15 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from dynamics import RULES, At, Finite, Online, Simulation, Uniform
-from landscapes import CATALOGUE
-from landscapes.scale import Parameter, legal, parameters
+from dynamics import GD, RULES, At, Finite, Online, Simulation, Uniform
+from landscapes import CATALOGUE, Polynomial
+from landscapes.scale import Box, Parameter, Text, legal, parameters
 
-CHOICES: dict[str, dict[str, type]] = {"landscape": CATALOGUE, "rule": RULES, "data": {cls.__name__: cls for cls in (Online, Finite)}}
+CHOICES: dict[str, dict[str, type]] = {
+    "landscape": CATALOGUE | {"Polynomial": Polynomial},
+    "rule": RULES,
+    "data": {cls.__name__: cls for cls in (Online, Finite)},
+}
 PLACE = {"landscape": "", "rule": "", "data": "data."}  # what stands before the names of the fields
 FARTHEST = 1e3  # |w| from which a trajectory counts as diverged: no run starts there
 LONGEST = 40  # characters of a number that are read, or of a value that are repeated in a message
@@ -39,6 +43,8 @@ class Problem(NamedTuple):
 
 def write(value) -> str:
     """One field as text; floats exactly, so that reading gives the same number back."""
+    if isinstance(value, tuple):  # a box: low1,high1,low2,high2
+        return ",".join(write(entry) for pair in value for entry in pair)
     return "none" if value is None else repr(value) if isinstance(value, float) else str(value)
 
 
@@ -119,9 +125,15 @@ def _decode(query, default, others) -> tuple[Simulation, list[Problem]]:
     for kind in CHOICES:
         parts[kind], found = _read_choice(kind, query, getattr(default, kind))
         problems += found
-    same = type(parts["landscape"]) is type(default.landscape)
+    new, old = parts["landscape"], default.landscape
+    same = new == old if isinstance(new, Polynomial) else type(new) is type(old)
     start, found = _read_start(query, parts["landscape"].dim, default.start if same else None)
-    run, more = _read_fields(dataclasses.replace(default, **parts, start=start), query)
+    try:
+        default = dataclasses.replace(default, **parts, start=start)
+    except ValueError as error:  # K alone is given, and the rule or the data need Q
+        problems.append(Problem(str(error), "used GD on fresh data"))
+        default = dataclasses.replace(default, **parts | {"rule": GD(), "data": Online()}, start=start)
+    run, more = _read_fields(default, query)
     known = set(names(run))
     own = {key for key in others if not key.endswith(".")}
     theirs = tuple(key for key in others if key.endswith("."))
@@ -183,6 +195,13 @@ def _read(parameter: Parameter, text, key: str):
     if text == "none" and parameter.default is None:
         return None
     limits = parameter.range
+    if isinstance(limits, Text):
+        return legal(parameter._replace(name=key), text)
+    if isinstance(limits, Box):
+        entries = [_number(entry) for entry in text.split(",")] if isinstance(text, str) and len(text) < 4 * LONGEST else []
+        if len(entries) not in (2, 4) or None in entries:
+            raise ValueError(f"{key} = {_short(text)}; give low,high of each variable, such as -2,2 or -1,1,-2,2")
+        return tuple(zip(entries[::2], entries[1::2], strict=True))
     number = _number(text, whole=parameter.kind is int)
     if number is None:
         raise ValueError(f"{key} = {_short(text)} is not a number; give one between {limits.low:g} and {limits.high:g}")

@@ -72,6 +72,18 @@ def value(p: Terms2, x, y):
     return sum((c * x**i * y**j for (i, j), c in p.items()), 0)
 
 
+def floating(p: Terms2) -> Terms2:
+    """The same polynomial up to a positive constant, in floating point, with coefficients up to 1."""
+    top = max(map(abs, p.values()), default=1)
+    return {e: float(c / top) for e, c in p.items()}
+
+
+def small(p: Terms2, x: float, y: float) -> bool:
+    """Whether p is 0 at a point as far as floating point can tell for sure: below 1e-6 of its terms."""
+    p = floating(p)
+    return abs(value(p, x, y)) <= 1e-6 * sum(abs(c) * abs(x) ** i * abs(y) ** j for (i, j), c in p.items())
+
+
 def degree(p: Terms2, axis: int | None = None) -> int:
     """The degree in one variable, or the total one; -1 for 0."""
     return max((e[axis] if axis is not None else sum(e) for e in p), default=-1)
@@ -198,6 +210,33 @@ def factored1(u: list) -> list[tuple[list, int]]:
 def intervals(u: list) -> list[tuple[Fraction, Fraction]]:
     """Disjoint intervals, each with one real root of an irreducible polynomial over Q, ascending."""
     return [(Fraction(int(a.p), int(a.q)), Fraction(int(b.p), int(b.q))) for (a, b), _ in _poly(u).intervals()]
+
+
+def all_real_roots(u: list) -> list[float]:
+    """The real roots of any polynomial over Q, each once, to floating point."""
+    if len(u) < 2:
+        return []
+    found = []
+    for part, _ in _poly(u).sqf_list()[1]:
+        dense = [int(c) for c in reversed(part.all_coeffs())]
+        for low, high in intervals(dense):
+            rest = dense
+            for end in {low, high}:
+                if low < high and not horner(dense, end):  # another root is the end of this one's interval
+                    rest = divided(rest, [-end, 1])[0]
+            found.append(float(Field(rest, low, high).alpha if low < high else low))
+    return sorted(set(found))
+
+
+def between(a: float, b: float) -> Fraction:
+    """A number between two others, with a small denominator."""
+    middle, bits = Fraction(0.5 * (a + b)), 0
+    while bits < 60:
+        near = middle.limit_denominator(2**bits)
+        if abs(near - middle) < 0.3 * (b - a):
+            return near
+        bits += 2
+    return middle
 
 
 # Polynomials in one variable over any of the fields
@@ -545,7 +584,7 @@ def _bounded(polynomials, factor) -> bool:
 
 def _crossing(polynomials, field) -> tuple[float, float]:
     x = float(field.alpha)
-    fibres = [[float(c) for c in on_line(p, 0, x)] for p in polynomials]
+    fibres = [on_line(floating(p), 0, x) for p in polynomials]
     p, q = sorted(fibres, key=len)
     candidates = np.roots(p[::-1])
     best = min(candidates, key=lambda y: abs(horner(q, y)) / (sum(abs(c) * abs(y) ** k for k, c in enumerate(q)) or 1))
@@ -554,6 +593,7 @@ def _crossing(polynomials, field) -> tuple[float, float]:
 
 def polished(polynomials, at) -> tuple[float, float]:
     """A simple common zero of two polynomials, by Newton's method."""
+    polynomials = [floating(p) for p in polynomials]
     w = np.array(at, float)
     for _ in range(20):
         f = np.array([value(p, *w) for p in polynomials], float)

@@ -14,6 +14,7 @@ No real root has a multiplicity of d = 6/5 or more: λ = 1/(2d) = 5/12, m = 1.
 """
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -332,6 +333,20 @@ def _at_root(system, point, local):
     return Fraction(1, order), 1, (step, Step("result", f"λ = 1/{order}, m = 1.", rf"\lambda = \frac{{1}}{{{order}}},\quad m = 1"))
 
 
+def plainly_positive(f: Terms2) -> bool:
+    """Whether f >= 0 near the origin for sure: its vertices are even and positive and its face polynomials have no real root beside 0."""
+    polygon = newton(f)
+    if any(i % 2 or j % 2 or algebra.sign(f[i, j]) < 0 for i, j in polygon.vertices):
+        return False
+    for (i0, j0), (i1, j1) in itertools.pairwise(polygon.vertices):
+        length = math.gcd(i1 - i0, j0 - j1)
+        p, q = (i1 - i0) // length, (j0 - j1) // length
+        face = [f.get((i1 - k * p, j1 + k * q), 0) for k in range(length + 1)]
+        if any(algebra.count_real(part) for part, _ in algebra.square_free(face)):
+            return False
+    return True
+
+
 # Points on curves where one needs no exact coordinates
 
 
@@ -339,20 +354,13 @@ def smooth(system: System, curve: tuple[Terms2, int], point) -> bool:
     """Whether this common factor vanishes within NEAR of a point given in floats, not singularly, and nothing else does."""
     f, _ = curve
     x, y = (*point, 0.0)[:2]
-    gradient = [float(value(derivative(f, axis), x, y)) for axis in (0, 1)]
-    steep = math.hypot(*gradient)
-    if not (steep > 1e-6 * _size(f, x, y) and abs(float(value(f, x, y))) <= NEAR * steep):
+    plain = algebra.floating(f)
+    steep = math.hypot(*(value(derivative(plain, axis), x, y) for axis in (0, 1)))
+    size = sum(abs(c) * abs(x) ** i * abs(y) ** j for (i, j), c in plain.items())
+    if not (steep > 1e-6 * size and abs(value(plain, x, y)) <= NEAR * steep):
         return False
     others = [g for g, _ in system.common if g is not f]
-    return all(not _small(g, x, y) for g in others) and not all(_small(h, x, y) for h in system.cofactors)
-
-
-def _size(f, x, y) -> float:
-    return float(sum(abs(c) * abs(x) ** i * abs(y) ** j for (i, j), c in f.items()))
-
-
-def _small(f, x, y) -> bool:
-    return abs(float(value(f, x, y))) <= 1e-6 * _size(f, x, y)
+    return all(not algebra.small(g, x, y) for g in others) and not all(algebra.small(h, x, y) for h in system.cofactors)
 
 
 def on_curve(system: System, curve: tuple[Terms2, int]) -> tuple[Fraction, int, tuple[Step, ...]]:

@@ -273,7 +273,8 @@ def roots(coefficients: np.ndarray) -> np.ndarray:
             far = -0.5 * (b + np.where((b.conj() * root).real < 0, -root, root))  # no cancellation
             return np.stack([far / a, np.where(far == 0, 0, c / far)], axis=1)
     top = np.max(np.abs(coefficients), axis=1)
-    lead = np.where(np.abs(coefficients[:, -1]) > 1e-14 * top, coefficients[:, -1], 1e-14 * np.where(top > 0, top, 1))  # a root far away
+    least = np.maximum(1e-14 * np.where(top > 0, top, 1), 1e-290)  # of a leading coefficient: a root far away
+    lead = np.where(np.abs(coefficients[:, -1]) > least, coefficients[:, -1], least)
     companion = np.zeros((len(coefficients), degree, degree), coefficients.dtype)
     companion[:, np.arange(1, degree), np.arange(degree - 1)] = 1
     companion[:, :, -1] = -coefficients[:, :-1] / lead[:, None]

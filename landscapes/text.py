@@ -296,7 +296,7 @@ def _check_sign(text, form: Form, dim: int) -> None:
     odd = [f for g, n in form.factors for f, k in algebra.factored(g) if n * k % 2 and not _one_sign(f)]
     try:
         for x in _between({a for f in odd for a in _changes(f)}):
-            ys = _between({a for f in odd for a in zeros.real_roots(algebra.on_line(f, 0, x))}) if dim == 2 else [Fraction(0)]
+            ys = _between({a for f in odd for a in algebra.all_real_roots(algebra.on_line(f, 0, x))}) if dim == 2 else [Fraction(0)]
             for y in ys:
                 k = form.scale
                 for f, n in form.factors:
@@ -316,17 +316,15 @@ def _one_sign(f: Terms2) -> bool:
 def _changes(f: Terms2) -> list[float]:
     """Values of the first variable where the number of real zeros of f above it can change."""
     if algebra.degree(f, 1) < 1:
-        return zeros.real_roots(algebra.on_line(f, 1, 0))
+        return algebra.all_real_roots(algebra.on_line(f, 1, 0))
     tall = algebra.degree(f, 1)
     top = algebra.on_line({(i, 0): c for (i, j), c in f.items() if j == tall}, 1, 0)
     turns = algebra.resultant(f, algebra.derivative(f, 1), 1) if tall > 1 else []
-    return zeros.real_roots(top) + zeros.real_roots(turns)
+    return algebra.all_real_roots(top) + algebra.all_real_roots(turns)
 
 
 def _between(ends: set[float]) -> list[Fraction]:
     """Two numbers in every gap."""
-    ends = sorted(ends)
-    if not ends:
-        return [Fraction(0), Fraction(1)]
-    inner = [algebra.exact(a + (b - a) * t) for a, b in itertools.pairwise(ends) for t in (0.5, 0.375)]
-    return [algebra.exact(ends[0] - 1), algebra.exact(ends[0] - 2), *inner, algebra.exact(ends[-1] + 1), algebra.exact(ends[-1] + 2)]
+    ends = sorted(ends) or [0.0]
+    ends = [ends[0] - 4, *ends, ends[-1] + 4]
+    return [algebra.between(*gap) for a, b in itertools.pairwise(ends) for gap in ((a, 0.5 * (a + b)), (0.5 * (a + b), b))]

@@ -18,6 +18,7 @@ from landscapes import algebra
 from landscapes.algebra import Point, Terms2, TooLarge, degree, derivative, value
 from landscapes.coefficient import (
     NEAR,
+    Output,
     Step,
     System,
     Undecided,
@@ -26,6 +27,7 @@ from landscapes.coefficient import (
     at_zero,
     expanded,
     on_curve,
+    plainly_positive,
     regular,
     show,
     show_point,
@@ -172,16 +174,12 @@ def _zero(system, point: Point, pair) -> Place:
             lam, m, steps = at_zero(system, point.exact)
         else:
             rest = [g for g, _ in system.common if all(g is not f for f, _ in pair)]
-            if any(_small(g, *point.at) for g in rest) or (pair and all(_small(h, *point.at) for h in system.cofactors)):
+            if any(algebra.small(g, *point.at) for g in rest) or (pair and all(algebra.small(h, *point.at) for h in system.cofactors)):
                 raise Undecided("more than two curves seem to meet at a point with irrational coordinates")
             lam, m, steps = at_crossing(system, *pair) if pair else regular(system)
     except (Undecided, Undefined) as why:
         return Place(Minimum(_name(point.at), point.at, None, None, str(why)), undecided=True)
     return Place(Minimum(_name(point.at), tuple(a + 0.0 for a in point.at), lam, m), steps)
-
-
-def _small(f: Terms2, x: float, y: float) -> bool:
-    return abs(float(value(f, x, y))) <= 1e-6 * float(sum(abs(c) * abs(x) ** i * abs(y) ** j for (i, j), c in f.items()))
 
 
 def _curves(system, box, special) -> list[Place]:
@@ -208,7 +206,7 @@ def _point_on(f: Terms2, box, special, others) -> tuple[float, float] | None:
     """A smooth point of f = 0 inside the box, away from special points and other curves, rational if one is easily found; None if there is none."""
     searches = _points_on(f, box, rational_only=True), _points_on(f, box), _points_on(f, box, thorough=True)
     for candidate in itertools.chain.from_iterable(searches):
-        if all(math.dist(candidate, other) > 1e-6 for other in special) and not any(_small(g, *candidate) for g in others):
+        if all(math.dist(candidate, other) > 1e-6 for other in special) and not any(algebra.small(g, *candidate) for g in others):
             return candidate
     return None
 
@@ -225,8 +223,8 @@ def _points_on(f: Terms2, box, rational_only: bool = False, thorough: bool = Fal
             ends = {float(a) for a in (low, high)}
             turns = algebra.resultant(f, derivative(f, other), other) if degree(f, other) > 1 else []  # TooLarge: as for the singular points
             for u in (turns, *(algebra.on_line(f, other, algebra.exact(float(side))) for side in (bottom, top))):
-                ends |= {a for a in real_roots(u) if low < a < high}
-            lines = [algebra.exact((a + b) / 2) for a, b in itertools.pairwise(sorted(ends)) if b > a]
+                ends |= {a for a in algebra.all_real_roots(u) if low < a < high}
+            lines = [algebra.between(a, b) for a, b in itertools.pairwise(sorted(ends)) if b > a]
         else:
             lines = [a for a in NICE if low < a < high] or [algebra.exact(low + (high - low) * k / 8) for k in range(1, 8)]
         for at in lines:
@@ -240,11 +238,6 @@ def _points_on(f: Terms2, box, rational_only: bool = False, thorough: bool = Fal
                     if bottom < float(root) < top:
                         point = (float(at), float(root) + 0.0)
                         yield point if axis == 0 else point[::-1]
-
-
-def real_roots(u: list) -> list[float]:
-    """The real roots of any polynomial over Q."""
-    return [float(root) for part, _ in algebra.factored1(u) for root in algebra.roots_of(part)] if len(u) > 1 else []
 
 
 def _turning(f: Terms2) -> list[tuple[float, float]]:
@@ -266,12 +259,12 @@ def _simple(a: Terms2, b: Terms2) -> list[tuple[float, float]]:
     found: list[tuple[float, float]] = []
     if degree(a) <= 0 or degree(b) <= 0:
         return found
-    for x in real_roots(algebra.resultant(a, b, 1)):
-        fibre = max(([float(c) for c in algebra.on_line(p, 0, x)] for p in (a, b)), key=len)
+    for x in algebra.all_real_roots(algebra.resultant(a, b, 1)):
+        fibre = max((algebra.on_line(algebra.floating(p), 0, x) for p in (a, b)), key=len)
         for y in np.roots(fibre[::-1]):
             at = algebra.polished((a, b), (x, float(y.real)))
             # a start off a common zero runs away, or meets one of another x
-            if abs(at[0] - x) > 1e-6 * (1 + abs(x)) or abs(at[1] - y) > 1e-3 * (1 + abs(y)) or not (_small(a, *at) and _small(b, *at)):
+            if abs(at[0] - x) > 1e-6 * (1 + abs(x)) or abs(at[1] - y) > 1e-3 * (1 + abs(y)) or not (algebra.small(a, *at) and algebra.small(b, *at)):
                 continue
             at = tuple(float(f"{c:.15g}") + 0.0 if abs(c) > 1e-12 else 0.0 for c in at)
             if all(math.dist(at, other) > 1e-6 * (1 + math.hypot(*at)) for other in found):
@@ -337,7 +330,7 @@ def _critical_curves(landscape, box) -> list[Place]:
 def _above(landscape, at) -> bool:
     """Whether K > 0 beyond rounding: some output is more than 1e-7 of its own terms."""
     x, y = (*at, 0.0)[:2]
-    return any(all(not _small(f, x, y) for f, _ in factors) for factors in system_of(landscape).irreducible)
+    return any(all(not algebra.small(f, x, y) for f, _ in factors) for factors in system_of(landscape).irreducible)
 
 
 def _classified(landscape, at, order: int | None = None) -> Place:
@@ -358,36 +351,47 @@ def _classified(landscape, at, order: int | None = None) -> Place:
         kind, lam = "local minimum", Fraction(int(np.sum(~flat)), 2)
     elif np.all(curvature[~flat] < 0):
         kind = "maximum"
-    if np.any(flat) and landscape.dim == 2 and kind != "maximum":
-        kind, lam = ("flat point", None) if not _along_flat(landscape, at) else (kind, lam)
+    steps, m = (), 1
+    if np.any(flat) and landscape.dim == 2 and kind != "maximum" and not _along_flat(landscape, at):
+        kind, lam, m, steps = _degenerate(system_of(landscape), at)
     name = f"{kind} {_name(at)}"
     if lam is not None:
         words = f"{here} here, a local minimum: λ is that of K − {k:.3g}"
-        steps = (Step("regular", f"{words}.", rf"K(w^*) = {k:.3g}"),)
-        return Place(Minimum(name, at, lam, 1, words), steps, k)
+        return Place(Minimum(name, at, lam, m, words), (Step("regular", f"{words}.", rf"K(w^*) = {k:.3g}"), *steps), k)
     if kind == "flat point":
         return Place(Minimum(name, at, None, None, f"not decided because {here} and its Hessian is degenerate here"), (), k, True)
     article = "an" if kind[0] in "aeiou" else "a"
     return Place(Minimum(name, at, None, None, f"K has {article} {kind} here ({here}): {ONLY_MINIMA}"), (), k)
 
 
+def _degenerate(system: System, at):
+    """(kind, lambda, m, steps) of a critical point with a degenerate Hessian: a minimum if K - K(at) is plainly positive around it."""
+    for exact in (tuple(map(algebra.exact, at)), tuple(algebra.exact(a).limit_denominator(10**6) for a in at)):
+        outputs = [algebra.scaled(expanded(output.factors), output.scale) for output in system.outputs]
+        if system.square == 2:
+            outputs = [algebra.times(q, q) for q in outputs]
+        whole = algebra.shifted(functools.reduce(algebra.plus, outputs), *exact)
+        whole.pop((0, 0), None)
+        if whole and (1, 0) not in whole and (0, 1) not in whole and plainly_positive(whole):
+            lam, m, steps = at_zero(System((Output(Fraction(1), ((algebra.primitive(whole), 1),)),), 1, 2), (Fraction(0), Fraction(0)))
+            return "local minimum", lam, m, steps
+    return "flat point", None, None, ()
+
+
 def _stiffness(landscape, at) -> float:
     """The size of the terms of which the Hessian of K is made."""
-    system, w = system_of(landscape), [abs(a) for a in (*at, 0.0)[:2]]
-    total = 0.0
+    system, w = system_of(landscape), [abs(Fraction(a)) for a in (*at, 0.0)[:2]]
+    total = Fraction(0)
     for output in system.outputs:
         q = {e: abs(c) for e, c in expanded(output.factors).items()}
         first = [derivative(q, axis) for axis in (0, 1)]
-        second = sum(float(value(derivative(d, axis), *w)) for d in first for axis in (0, 1))
-        size = abs(float(output.scale))
-        if system.square == 2:
-            total += size**2 * (float(value(q, *w)) * second + sum(float(value(d, *w)) for d in first) ** 2)
-        else:
-            total += size * second
-    return total
+        second = sum(value(derivative(d, axis), *w) for d in first for axis in (0, 1))
+        size = abs(output.scale)
+        total += size**2 * (value(q, *w) * second + sum(value(d, *w) for d in first) ** 2) if system.square == 2 else size * second
+    return float(total)
 
 
 def _along_flat(landscape, at) -> bool:
     """Whether the flat direction at this point belongs to a curve of critical points: then K depends on one coordinate only, to all orders."""
     shared = _shared(*_stationary(system_of(landscape)))
-    return degree(shared) > 0 and _small(shared, *at)
+    return degree(shared) > 0 and algebra.small(shared, *at)
