@@ -11,7 +11,7 @@ const MAPS = {
   rate: {title: "Sampled", help: "Trajectories that have never left the left basin leave it at this rate: log of the share that stays, per step, once the start is forgotten. Crossing the barrier and diverging both count. Grey: nobody left. Solid line: from here on gradient descent leaves without any noise (started within 5 % of −w₀; none drawn where a rule’s noise cannot be taken away)."},
   exact: {title: "Exact", help: "The same rate without sampling: −log of the leading eigenvalue of the step's Markov matrix, restricted to the basin. Grey: below the scale, which ends at one leaving in all sampled steps."},
 }
-const LINES = {stable: {text: "ηH = 2", dash: "7 5"}, crisis: {text: "GD crisis", dash: null}}
+const LINES = {stable: {dash: "7 5"}, crisis: {text: "GD crisis", dash: null}}
 const ALL = 99 // stands for: all in one step
 
 const drawn = (tag, attributes = {}, ...children) => {
@@ -93,7 +93,11 @@ class RateMap {
       "clip-path": `url(#inside-${this.name})`, text}))
   }
 
-  word(name) { return name === "stable" && this.fixed.link.momentum && (this.fixed.link.momentum !== "0.0" || [this.fixed.x.name, this.fixed.y.name].includes("momentum")) ? "ηH = 2(1+μ)" : LINES[name].text }
+  word(name) {
+    const {momentum = "0.0", substeps = "1"} = this.fixed.link
+    if (name !== "stable") return LINES[name].text
+    return momentum !== "0.0" || [this.fixed.x.name, this.fixed.y.name].includes("momentum") ? "ηH = 2(1+μ)" : `ηH = ${2 * substeps}`
+  }
 }
 
 const patterns = ink => drawn("defs", {},
@@ -129,12 +133,13 @@ export function render({model}) {
 
   // the state of the computation
   const compute = pushButton("Compute", "Compute the map of these settings", () => send("run"), {class: "go"})
-  const back = pushButton("Back", "Set the controls to what the map shows", () => send("back"))
+  const back = pushButton("Undo changes", "Set the controls to what the map shows", () => send("back"))
   const cancel = pushButton("Cancel", "Stop here; what is done stays", () => send("cancel"))
   const meter = element("progress", {max: 1, value: 0, "aria-label": "Progress"})
   const state = element("output", {class: "state"})
   const save = ["CSV", "SVG", "PNG"].map(kind => pushButton(kind, `Save the map as ${kind}`, () => saving[kind]()))
-  const bar = element("div", {class: "bar"}, compute, back, cancel, meter, state, element("span", {class: "spring"}), element("span", {class: "soft", text: "Save"}), ...save)
+  const bar = element("div", {class: "bar"}, compute, back, cancel, meter, state)
+  const saves = element("span", {class: "saves"}, element("span", {class: "soft", text: "Save"}), ...save)
 
   // maps
   const says = element("p", {class: "says", "aria-live": "polite"})
@@ -177,7 +182,7 @@ export function render({model}) {
     }
     const width = Math.min(scale.clientWidth, 560), svg = drawn("svg", {width, height: 2.5 * size, viewBox: `0 0 ${width} ${2.5 * size}`, role: "img", "aria-label": "Colour scale of both maps, logarithmic", "font-family": "inherit"}, patterns(ink()))
     colourBar(svg, fixed, ink(), 4, 2, width - 8, size)
-    scale.replaceChildren(svg, element("span", {class: "soft", text: "escape rate per step"}))
+    scale.replaceChildren(svg, element("span", {class: "soft", text: "escape rate per step"}), element("span", {class: "spring"}), saves)
     legends()
     choose(...(chosen ?? [Math.floor(fixed.x.values.length / 2), Math.floor(fixed.y.values.length / 2)]))
     const power = (text, d) => d === "1" ? text : `${text}${superscript(d)}`, {d1, d2} = fixed.link
@@ -210,7 +215,7 @@ export function render({model}) {
           : rate === 0 ? `nobody left, so the rate is below ${figures3(3 * get("stderr"))} (95 %)`
             : `${figures3(rate)} ± ${short(+get("stderr").toPrecision(2))} per step`
     const parts = [`Sampled: ${sampled}; ${whole(count("held"))} of ${whole(count("started"))} never leave the left basin in ${whole(fixed.steps)} steps, ${whole(count("survivors"))} of ${whole(fixed.n)} never diverge.`]
-    parts.push(exact == null ? "Exact: none here." : `Exact: ${exact === ALL ? "all leave in one step" : exact === 0 ? "0 in the end: somebody comes to rest in the basin" : `${figures3(exact)} per step`}.`)
+    parts.push(exact == null ? "Exact: none here." : `Exact: ${exact === ALL ? "all leave in one step" : exact < 1e-11 ? (fixed.stiff ? "below 10⁻¹¹ per step" : "0 in the end: what comes near the minimum rests there") : `${figures3(exact)} per step`}.`)
     if (z != null && count("started")) parts.push(`They differ by ${Math.abs(z).toFixed(1)} standard errors.`)
     return [where + stiff, parts.join(" ")]
   }
@@ -300,7 +305,7 @@ export function render({model}) {
     for (const button of save) button.disabled = !here || !numbers.step
     const cells = here ? `${whole(numbers.step)} of ${whole(numbers.of)} cells` : ""
     const progress = running ? `${cells}${numbers.left == null ? "" : `, about ${duration(numbers.left)} left`}` : unfinished ? `stopped at ${cells}` : here ? cells.replace(/ of .* /, " ") : ""
-    const changed = problem ? problem : stale ? `${here ? "The settings have changed; the map is of those before. " : ""}It takes about ${duration(estimate)}.` : ""
+    const changed = problem ? problem : stale ? here ? `Settings changed; the map is of those before. Recomputing takes about ${duration(estimate)}.` : `The map of these settings takes about ${duration(estimate)}.` : ""
     const text = [changed, progress].filter(Boolean).join(" ")
     if (state.textContent !== text) state.textContent = text
     root.classList.toggle("stale", Boolean(stale && here))
