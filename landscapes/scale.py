@@ -105,8 +105,10 @@ def legal(parameter: Parameter, given, owner: str = ""):
             raise ValueError(f"{name} = {_show(given)}; choose one of {', '.join(map(repr, parameter.choices))}")
         return given
     if isinstance(limits, Text):
-        if not isinstance(given, str) or len(given) > limits.longest:
-            raise ValueError(f"{name} = {_show(given)}; give a text of at most {limits.longest} characters")
+        if not isinstance(given, str):
+            raise ValueError(f"{name} = {_show(given)} is no text; give one of at most {limits.longest} characters")
+        if len(given) > limits.longest:
+            raise ValueError(f"{name} has {len(given):,} characters; write at most {limits.longest}")
         return given
     if isinstance(limits, Box):
         return given

@@ -156,6 +156,8 @@ def _panels(landscape, at, radius, smallest) -> np.ndarray:
         if span:
             # at the point itself down to eps^(1/2) (K ~ w^2 is the steepest); elsewhere floating point resolves no more than 1e-15
             depth = 0.5 * math.log(smallest) - 5 if start == 0 else math.log(1e-15)
+            if math.log(abs(span)) <= depth:
+                continue
             offset = np.exp(np.linspace(depth, math.log(abs(span)), 1 + math.ceil((math.log(abs(span)) - depth) / PANEL)))
             edges = start + math.copysign(1, span) * np.append(0.0, offset)
             found.append(np.stack([edges[:-1], edges[1:]], axis=1))
