@@ -33,6 +33,7 @@ KEPT = 64  # maps, of at most 1,600 cells: some 0.2 MB each
 SOON = 0.5  # seconds: what takes less follows the controls at once
 PATIENCE = 30  # seconds: what takes less begins when the page opens
 LIMIT = 600  # seconds: what takes more is refused
+MOST = 1_000_000  # trajectories at once: a run of so many holds some 0.1 GB
 EVERY = 0.3  # seconds between two pictures of a growing map
 STOP = ()  # asked for, it ends what is computed
 EXPECTED = 5  # leavings that the exact rate must promise before a cell is asked whether it agrees
@@ -463,7 +464,7 @@ class Session:
         self.asked: EscapeLab | None = None
         self.made: Sweeping | None = None
         self.running = False
-        self.downloads = 0
+        self.forms = self.downloads = 0
         self.view = EscapeView(
             self.hear,
             notices=messages,
@@ -479,14 +480,14 @@ class Session:
         self.follow(PATIENCE)
 
     def form(self) -> None:
-        self.view.controls = controls(self.value)
+        """Send the form anew, numbered: what was typed since is not known here, so that the same form can be another one."""
+        self.forms += 1
+        self.view.controls = [group | {"number": self.forms} for group in controls(self.value)]
 
     def follow(self, patience: float) -> None:
-        """Show the map of the controls if it is there, or there within so many seconds; else say how long it would take."""
+        """Show the map of the controls if it is there, or will be within so many seconds (0: neither); else say how long it would take."""
         problem, estimate = self.cost()
-        if self.running and not finished(self.value):
-            patience = min(patience, SOON)  # what is being computed is not given up for a long one unasked
-        if not problem and (estimate <= patience or finished(self.value)):
+        if not problem and patience and (estimate <= patience or finished(self.value)):
             self.start()
         else:
             self.tell()
@@ -497,6 +498,9 @@ class Session:
             seconds = self.value.seconds
         except ValueError as error:
             return str(error), 0.0
+        n = self.value.run.n
+        if n > MOST:
+            return f"n = {n:,} trajectories at once need about {n / 1e7:.1f} GB of at most {MOST / 1e7:.1f}; take fewer", seconds
         if seconds > LIMIT:
             cells = len(self.value.x.values) * len(self.value.y.values)
             return (
@@ -569,7 +573,8 @@ class Session:
         """New values from the form; what is wrong keeps its value, and a notice says so."""
         texts = {name: text.replace(" ", "") if name in ("start", "at") else text for name, text in values.items()}
         value, messages = decode(texts, self.value)
-        self.replace(value, messages, rebuild=bool(messages))
+        busy = self.running and self.asked.seconds > SOON  # what takes long is not given up unasked
+        self.replace(value, messages, rebuild=bool(messages), patience=0 if busy else SOON)
 
     def replace(self, value: EscapeLab, messages: Sequence[str] = (), rebuild: bool = True, patience: float = SOON) -> None:
         before, self.value = self.value, value
