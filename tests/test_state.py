@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.state import CHOICES, change, decode, decode_choice, decode_fields, encode, encode_choice, encode_fields, link, names
 from dynamics import RULES, SGD, At, Finite, Online, Simulation, Uniform
-from landscapes import CATALOGUE, DoubleWell, RotatedLine, Valley
+from landscapes import CATALOGUE, DoubleWell, RotatedLine, Valley, parse
 from landscapes.scale import parameters
 
 quick = settings(max_examples=60, deadline=None)
@@ -54,6 +54,45 @@ def test_every_pair_of_catalogue_and_rules_survives_its_text():
     for landscape, rule in itertools.product(CATALOGUE.values(), RULES.values()):
         run = Simulation(landscape(), rule(), data=Finite(seed=3))
         assert decode(encode(run)) == (run, [])
+
+
+@pytest.mark.parametrize(
+    ("landscape", "text"),
+    [
+        (parse("(w1 - w2^2)^2 * w1"), "landscape=Polynomial&text=%28w1+-+w2%5E2%29%5E2+%2A+w1&of=Q&window=none&"),
+        (parse("w^2-2, w", box=(-3, 3)), "landscape=Polynomial&text=w%5E2-2,+w&of=Q&window=-3.0,3.0&"),
+        (parse("w1^2+w2^6", of="K", box=((-1, 1), (-2, 2))), "landscape=Polynomial&text=w1%5E2%2Bw2%5E6&of=K&window=-1.0,1.0,-2.0,2.0&"),
+    ],
+)
+def test_a_users_polynomial_survives_its_text(landscape, text):
+    run = Simulation(landscape, RULES["GD"](), start=At((0.5,) * landscape.dim))
+    assert link(run).startswith(text)
+    for default in (Simulation(), run, Simulation(parse("w1*w2"))):
+        assert decode(encode(run), default) == (run, [])
+
+
+def test_a_text_that_is_no_polynomial_keeps_the_last_one_and_another_one_starts_from_its_own_box():
+    before = Simulation(parse("w1*w2", box=((-1, 1), (-1, 1))), RULES["GD"](), start=At((0.5, 0.5)))
+    query = encode(before) | {"text": "__import__('os')"}
+    run, messages = decode(query, before)
+    assert run == before and len(messages) == 1 and messages[0].startswith("__import__('os'): '_' in column 1 is not understood")
+    run, messages = decode({"text": "(w-1)^2*(w+1)", "window": "none"}, before)
+    assert messages == [] and run.landscape == parse("(w-1)^2*(w+1)") and run.start == Uniform(-2.4, 2.4)
+    for bad, says in (
+        (("window", "1,x"), "give low,high of each variable"),
+        (("window", "1,-1,0,1"), "with low < high"),
+        (("of", "L"), "choose one of Q, K"),
+    ):
+        run, messages = decode(dict([bad]), before)
+        assert run == before and len(messages) == 1 and says in messages[0]
+
+
+def test_where_K_alone_is_given_a_rule_that_needs_Q_becomes_GD_with_a_message():
+    run, messages = decode({"landscape": "Polynomial", "text": "w^2", "of": "K", "data": "Finite"})
+    assert run == Simulation(parse("w^2", of="K"), RULES["GD"]())
+    assert len(messages) == 1 and "needs Q for its noise" in messages[0] and "used GD on fresh data" in messages[0]
+    with pytest.raises(ValueError, match="needs Q for its noise"):
+        change(Simulation(), ["landscape=Polynomial", "text=w^2", "of=K"])
 
 
 def test_every_field_of_every_value_has_a_text():
