@@ -199,7 +199,16 @@ const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash
   }
   const paint = () => stage.paint(root.dataset.theme === "dark", root.classList.contains("projector") ? 1.4 : 1)
   const setTheme = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint(); if (stage.meta?.dim === 1) stage.spread(); try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ } }
-  const showControls = () => controls.show(model.controls)
+  const showControls = () => controls.show(model.controls.groups)
+  // what MathJax draws has no words of its own: the formulas' TeX for readers of the screen
+  const worded = (container, words) => {
+    for (const {shadowRoot} of container.querySelectorAll("*")) {
+      if (!shadowRoot) continue
+      const name = () => shadowRoot.querySelectorAll("svg").forEach((svg, i) => svg.setAttribute("aria-label", words(i)))
+      new MutationObserver(name).observe(shadowRoot, {childList: true, subtree: true})
+      name()
+    }
+  }
   const showStory = () => {
     const {choices, chosen, cite, claim, verdict, ok, note, figure} = model.story
     story.replaceChildren(...choices.map(([value, text]) => element("option", {value, text, selected: value === chosen})))
@@ -257,6 +266,11 @@ const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash
   fresh()
   estimated()
   reasoned()
-  model.on("after_render", () => { paint(); fresh() })
+  model.on("after_render", () => {
+    paint()
+    fresh()
+    worded(formula, i => model.tex[i] ?? "formula")
+    worded(why, () => "the same as a formula")
+  })
   return root
 }

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import itertools
 import json
 import logging
 import pathlib
@@ -58,7 +59,8 @@ class LabView(pn.custom.JSComponent):
     figures = pn.custom.Children()
     formula = pn.custom.Child()
     steps = pn.custom.Child()
-    controls = param.List(doc="groups of fields, see lab.controls")
+    controls = param.Dict(doc="`groups` of fields, see lab.controls; `version` counts, so that the same values can be shown again")
+    tex = param.List(doc="the formulas in words of TeX, for readers of the screen")
     story = param.Dict(default={}, doc="presets to choose from; claim and verdict of the chosen one")
     notices = param.List(doc="messages about what could not be used")
     theme = param.String()
@@ -189,6 +191,7 @@ class Session:
         self.estimate = ColumnDataSource(name="estimate")
         self.law = ColumnDataSource(name="law")
         self.geometry = ColumnDataSource(name="geometry")
+        self.version = itertools.count()
         self.formula, self.steps = typeset(formula(self.state)), typeset("")
         self.view = LabView(
             self.hear,
@@ -196,7 +199,8 @@ class Session:
             figures=self.figures(),
             formula=self.formula,
             steps=self.steps,
-            controls=lab.controls(self.state),
+            controls=self.controls(),
+            tex=formulas(self.state),
             story=story(self.state),
             notices=messages,
             theme=query.get("theme") if query.get("theme") in ("light", "dark") else "",
@@ -209,6 +213,9 @@ class Session:
         self.drawn = 0
         self.latest = Latest(work, self.publish, slow=lambda result: isinstance(result, Picture))
         self.show_at_once()
+
+    def controls(self) -> dict:
+        return {"version": next(self.version), "groups": lab.controls(self.state)}
 
     def figures(self) -> list[pn.pane.Bokeh]:
         made = [make() for make in FIGURES.values()]
@@ -281,9 +288,10 @@ class Session:
         before, self.state = self.state, state
         with pn.io.hold():
             if rebuild or lab.shape(before) != lab.shape(state):
-                self.view.controls = lab.controls(state)
+                self.view.controls = self.controls()
             if before.run.landscape != state.run.landscape or lab.shape(before) != lab.shape(state):
-                self.formula.object = escaped(formula(state))
+                self.formula.object = formula(state)
+                self.view.tex = formulas(state)
             if state.preset != before.preset or (state.preset and state != before):
                 self.view.story = story(state)
             self.view.notices = list(messages)
@@ -302,7 +310,12 @@ def first_picture(state: Lab) -> dict:
 
 
 def formula(state: Lab) -> str:
-    """The landscape and the update of each optimiser, in LaTeX (typeset offline by the MathJax that Bokeh brings)."""
+    """The formulas as Markdown (typeset offline by the MathJax that Bokeh brings)."""
+    return escaped("\n\n".join(f"$${line}$$" for line in formulas(state)))
+
+
+def formulas(state: Lab) -> list[str]:
+    """The landscape and the update of each optimiser, in LaTeX."""
     landscape = state.run.landscape
     variables = "w" if landscape.dim == 1 else "w_1, w_2"
     if landscape.of == "Q":
@@ -313,7 +326,7 @@ def formula(state: Lab) -> str:
     for latex, name in reversed(updates.items()):
         first, *rest = latex.split(r",\quad")
         lines += [rf"\text{{{name}:}}\;\; {first}" if state.rival else first, *(rf"\quad {part}" for part in rest)]
-    return "\n\n".join(f"$${line}$$" for line in lines)
+    return lines
 
 
 def story(state: Lab, found: Judged | None = None) -> dict:
