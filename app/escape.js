@@ -86,7 +86,7 @@ class RateMap {
     const common = {d, fill: "none", "clip-path": `url(#inside-${this.name})`, "stroke-linecap": "round"}
     svg.append(drawn("path", {...common, stroke: "#000000", "stroke-width": 4.5, "stroke-opacity": 0.75}),
       drawn("path", {...common, stroke: "#ffffff", "stroke-width": 2.2, "stroke-dasharray": LINES[name].dash}))
-    const long = whole.reduce((a, b) => a.length >= b.length ? a : b), part = (long.length - 1) * (name === "stable" ? 0.42 : 0.58)
+    const long = whole.reduce((a, b) => a.length >= b.length ? a : b), part = (long.length - 1) * (name === "stable" ? 0.25 : 0.75)
     const k = Math.min(Math.floor(part), long.length - 2), [px, py] = long[k].map((v, axis) => v + (part - k) * (long[k + 1][axis] - v))
     const text = this.word(name)
     svg.append(drawn("text", {x: px + 6, y: py - 6, "font-size": size, "font-weight": 600, fill: "#ffffff", stroke: "#000000", "stroke-width": 3, "paint-order": "stroke", "stroke-linejoin": "round",
@@ -180,7 +180,7 @@ export function render({model}) {
       const {left, top, width: w, height: h} = cell.place
       Object.assign(cell.link.style, {left: `${left}px`, top: `${top}px`, width: `${w}px`, height: `${h}px`})
     }
-    const width = Math.min(scale.clientWidth, 560), svg = drawn("svg", {width, height: 2.5 * size, viewBox: `0 0 ${width} ${2.5 * size}`, role: "img", "aria-label": "Colour scale of both maps, logarithmic", "font-family": "inherit"}, patterns(ink()))
+    const width = Math.min(scale.clientWidth > 660 ? scale.clientWidth - 31 * size : scale.clientWidth, 560), svg = drawn("svg", {width, height: 2.5 * size, viewBox: `0 0 ${width} ${2.5 * size}`, role: "img", "aria-label": "Colour scale of both maps, logarithmic", "font-family": "inherit"}, patterns(ink()))
     colourBar(svg, fixed, ink(), 4, 2, width - 8, size)
     scale.replaceChildren(svg, element("span", {class: "soft", text: "escape rate per step"}), element("span", {class: "spring"}), saves)
     legends()

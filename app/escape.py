@@ -201,6 +201,7 @@ def controls(value: EscapeLab) -> list[dict]:
         + (f" at w₀ = {run.landscape.w0:g}, and stretched like the wells at others" if "w0" in swept else "")
         + "; only those in the left basin count. Near −w₀ the start is forgotten soonest",
     }
+    nodes = [item | {"label": "nodes, exact law"} for item in lab._items(value)]
     first = (run.rule.__doc__ or "").strip().split("\n")[0]
     rules = lab._choice("rule", "optimiser", type(run.rule).__name__, [(name, lab.RULE_NAMES.get(name, name)) for name in CHOICES], first)
     silent = ("temperature",) if getattr(run.rule, "noise", "batch") == "batch" else ("batch",)
@@ -209,7 +210,7 @@ def controls(value: EscapeLab) -> list[dict]:
         {"title": "Up", "open": True, "items": _axis_items(value.y, value.x, "y.", run.rule)},
         {"title": "Optimiser", "mark": "a", "open": True, "items": [rules, *lab._items(run.rule, "", (*swept, *silent))]},
         {"title": "Double well", "open": True, "items": lab._items(run.landscape, "", swept)},
-        {"title": "Each cell", "open": True, "items": [*lab._items(run), start, *lab._items(value)]},
+        {"title": "Each cell", "open": True, "items": [*lab._items(run), start, *nodes]},
     ]
 
 

@@ -163,7 +163,7 @@ class Phase:
             arrays = {name: getattr(frame, name).copy() for name in cell}
             for name, value in cell.items():
                 arrays[name][j, i] = value
-            frame = frame._replace(step=frame.step + 1, why=why or frame.why, **arrays)
+            frame = frame._replace(step=frame.step + 1, why=frame.why or why, **arrays)
             yield frame
 
     def run(self) -> PhaseFrame:
