@@ -45,11 +45,12 @@ def _at(landscape: Landscape, at: tuple[float, ...]) -> tuple[dict, dict, str]:
         meta["polygon"] = f"d = {polygons[-1].polygon.distance}" + (
             f", after {len(polygons) - 1} change(s) of coordinates" if len(polygons) > 1 else ""
         )
-    measured = volume(landscape, EPS, at)
-    fit = fit_volume(landscape, at)
-    law = EPS ** float(found.lam) * (-np.log(EPS)) ** (found.multiplicity - 1)
-    arrays |= {"eps": EPS, "volume": measured, "law": law * measured[0] / law[0]}
-    meta["fit"] = f"fitted λ = {fit.lam:.4f} ± {fit.stderr:.0e}, m = {'undecided' if fit.multiplicity is None else fit.multiplicity}"
+    if landscape.K(np.array(at)) <= 1e-25:  # V(eps) measures K near its zeros, not K - K(at) near a higher minimum
+        measured = volume(landscape, EPS, at)
+        fit = fit_volume(landscape, at)
+        law = EPS ** float(found.lam) * (-np.log(EPS)) ** (found.multiplicity - 1)
+        arrays |= {"eps": EPS, "volume": measured, "law": law * measured[0] / law[0]}
+        meta["fit"] = f"fitted λ = {fit.lam:.4f} ± {fit.stderr:.0e}, m = {'undecided' if fit.multiplicity is None else fit.multiplicity}"
     steps = "\n".join(f"{i}. {step.words}" + (f"\n   $${step.latex}$$" if step.latex else "") for i, step in enumerate(found.steps, 1))
     return arrays, meta, steps
 

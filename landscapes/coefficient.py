@@ -329,7 +329,7 @@ def _at_root(system, point, local):
     """One variable: K vanishes to the order s * (the least order of an output)."""
     order = system.square * min(sum(n * min(i for i, _ in f) for f, n in factors) for factors in local)
     where = f"x = {_from('w', point[0])}"
-    step = Step("order", f"K vanishes like x^{order}, {where}", rf"K \sim x^{{{order}}},\quad {where}")
+    step = Step("order", f"K vanishes like x^{order}, {where}", rf"K \sim x^{{{order}}},\quad {where.replace('−', '-')}")
     return Fraction(1, order), 1, (step, Step("result", f"λ = 1/{order}, m = 1.", rf"\lambda = \frac{{1}}{{{order}}},\quad m = 1"))
 
 
