@@ -61,6 +61,13 @@ def canvas(name: str, x: str, y: str, decades=(), **options) -> figure:
     return fig
 
 
+def lean(fig: figure) -> figure:
+    """The figure without the glyphs that Bokeh keeps ready for selections, of which there are none: a third of a session's memory."""
+    for renderer in fig.renderers:
+        renderer.selection_glyph = renderer.nonselection_glyph = renderer.muted_glyph = None
+    return fig
+
+
 def with_now(fig: figure) -> figure:
     """The figure with a thin line at the moment that is played."""
     fig.add_layout(Span(location=0, dimension="height", line_color=GREY, line_dash="dotted", name=f"now-{fig.name}"))

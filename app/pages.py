@@ -218,7 +218,7 @@ class Session:
         return {"version": next(self.version), "groups": lab.controls(self.state)}
 
     def figures(self) -> list[pn.pane.Bokeh]:
-        made = [make() for make in FIGURES.values()]
+        made = [figures.lean(make()) for make in FIGURES.values()]
         made[0].tags = [self.store, self.estimate, self.law, self.geometry]  # part of the document, so that the browser finds them
         return [pn.pane.Bokeh(figure, sizing_mode="stretch_width", margin=0) for figure in made]
 
