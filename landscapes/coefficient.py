@@ -446,8 +446,9 @@ def _polygon_step(polygon: Polygon, many: int) -> Step:
 def _face_step(face: Face, d: Fraction, many: int) -> Step:
     z = "y" + ("" if face.q == 1 else f"^{face.q}") + "/x" + ("" if face.p == 1 else f"^{face.p}")
     found = ", ".join(f"{root:.6g} ({n}-fold)" if n > 1 else f"{root:.6g}" for root, n in face.roots).replace("-", "−").replace("−fold", "-fold")
+    roots = f"the real root{'s' * (len(face.roots) > 1)} {found}" if face.roots else "no real root"
     gcd = "the greatest common divisor of the outputs' face polynomials" if many > 1 else "the face polynomial"
-    words = f"On that edge {gcd} in z = {z} has {'the real roots ' + found if face.roots else 'no real root'} beside 0; d = {d}."
+    words = f"On that edge {gcd} in z = {z} has {roots} beside 0; d = {d}."
     tex_z = rf"z = y{_tex_power(face.q)}/x{_tex_power(face.p)}"
     return Step("face", words, rf"{face.latex},\quad {tex_z}", face=face)
 

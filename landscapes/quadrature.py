@@ -277,8 +277,15 @@ def roots(coefficients: np.ndarray) -> np.ndarray:
     lead = np.where(np.abs(coefficients[:, -1]) > least, coefficients[:, -1], least)
     companion = np.zeros((len(coefficients), degree, degree), coefficients.dtype)
     companion[:, np.arange(1, degree), np.arange(degree - 1)] = 1
-    companion[:, :, -1] = -coefficients[:, :-1] / lead[:, None]
-    return np.linalg.eigvals(companion)
+    companion[:, :, -1] = monic = -coefficients[:, :-1] / lead[:, None]
+    try:
+        return np.linalg.eigvals(companion)
+    except np.linalg.LinAlgError:  # coefficients of very different size: in units of a bound of the roots they are at most 1
+        rest = np.arange(degree, 0, -1)
+        with np.errstate(divide="ignore"):
+            unit = np.exp(np.max(np.log(np.abs(monic)) / rest, axis=1, keepdims=True))
+            companion[:, :, -1] = monic * np.exp(-rest * np.log(unit))
+        return unit * np.linalg.eigvals(np.nan_to_num(companion))
 
 
 def _evaluate(table: Table, w):

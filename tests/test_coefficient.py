@@ -339,6 +339,33 @@ def test_a_small_oval_between_all_trial_lines_is_found():
     assert len(extent(landscape)) == 4  # it turns above, below, left and right
 
 
+@pytest.mark.parametrize(
+    ("text", "of"),
+    [
+        ("(w1^3-3*w1+1-w2^4+w2)*(w1^2-w2^3+w2+3*w1)", "Q"),
+        ("w1^3-1.1*w2^2+0.3,(w1-w2)^3*w1-0.2,w1*w2-1.31*w1^2", "Q"),
+        ("(w1^2+w2^2-1)^3-w1^2*w2^3", "Q"),
+        ("(w1^2-w2)^2+(w2^2-1.5)^2", "K"),
+    ],
+)
+def test_newtons_method_from_many_starts_finds_no_critical_point_that_the_search_missed(text, of):
+    box = ((-3.0, 3.0), (-3.0, 3.0))
+    landscape = parse(text, of, box)
+    found = np.array([m.at for m in (*minima(landscape).minima, *minima(landscape).undefined)])
+    w = np.stack(np.meshgrid(np.linspace(-2.9, 2.9, 40), np.linspace(-2.9, 2.9, 40)), axis=-1).reshape(-1, 2)
+    with np.errstate(all="ignore"):
+        for _ in range(60):
+            h, g = landscape.hessian(w), landscape.gradient(w)
+            det = h[:, 0, 0] * h[:, 1, 1] - h[:, 0, 1] ** 2
+            step = np.stack([h[:, 1, 1] * g[:, 0] - h[:, 0, 1] * g[:, 1], h[:, 0, 0] * g[:, 1] - h[:, 0, 1] * g[:, 0]], axis=-1) / det[:, None]
+            w = w - step
+        ended = (np.abs(step).max(axis=1) < 1e-12) & np.all(np.abs(w) < 2.99, axis=1) & (landscape.K(w) > 1e-9)  # quadratically: simple ones
+    ended = np.unique(np.round(w[ended], 7), axis=0)
+    assert len(ended) > 2
+    for at in ended:
+        assert np.min(np.hypot(*(found - at).T)) < 1e-6, at
+
+
 @given(st.lists(st.tuples(st.integers(-8, 8), st.integers(1, 3)), min_size=1, max_size=4, unique_by=lambda root: root[0]))
 def test_in_one_variable_lambda_is_one_over_the_order_of_the_zero(roots):
     landscape = parse("*".join(f"(2*w-({a}))^{n}" for a, n in roots))
