@@ -168,6 +168,7 @@ export function render({model, view}) {
     if (!stage.meta.draft) remember(stage.meta.query)
     root.dataset.drawn = stage.meta.drawn
     root.dataset.draft = stage.meta.draft
+    root.dataset.law = stage.exact?.key ?? ""
     // the next picture is sent once this one is on the screen
     requestAnimationFrame(() => setTimeout(() => model.send_msg({drawn: stage.meta.drawn})))
     if (first) { first = false; stage.draw(0); if (model.autoplay) toggle() }
