@@ -228,7 +228,8 @@ class Session:
             self.store.data = self._columns(Picture(first_picture(self.state), True, "", key(self.state)))
         except (ValueError, MemoryError) as error:
             self.view.notices = [*self.view.notices, str(error)]
-        self.latest(self.state)
+        # not before the page is there: what a thread sends to a document that is still being made can be lost
+        pn.state.onload(lambda: self.latest(self.state))
 
     def _columns(self, shown: Picture) -> dict:
         self.drawn += 1
