@@ -51,6 +51,30 @@ def chromium() -> str:
     return find_chromium()
 
 
+@pytest.fixture(scope="session")
+def site():
+    """The server as users start it; for tests marked `browser`."""
+    from test_page import serving
+
+    from dynamics.warm import warm
+
+    warm()  # as `make serve` does before
+    with serving() as (site, _):
+        yield site
+
+
+@pytest.fixture(scope="session")
+def browser(chromium):
+    """The one browser of all tests marked `browser`: Playwright runs once in a process."""
+    from playwright.sync_api import sync_playwright
+    from test_page import FLAGS
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     if item.get_closest_marker("browser") and (reason := no_browser()):

@@ -11,7 +11,7 @@ from app import escape
 from app.escape import EXAMPLES, EscapeLab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install -e '.[test]'")
-from test_page import PATIENCE, Visitor, browser, site  # noqa: E402, F401  fixtures
+from test_page import PATIENCE, Visitor  # noqa: E402
 
 pytestmark = pytest.mark.browser
 SMALL = {"x.count": "4", "y.count": "3", "n": "300", "steps": "30", "cells": "200"}  # a second of work
@@ -56,7 +56,7 @@ class Map(Visitor):
 
 
 @pytest.fixture
-def visit(browser, site):  # noqa: F811
+def visit(browser, site):
     """A function that opens a new window; at the end none of them has asked a foreign server for anything, or met an error."""
     windows = []
 

@@ -17,11 +17,9 @@ import pytest
 import app.pages
 from dynamics import RULES
 from dynamics.presets import PRESETS
-from dynamics.warm import warm
 from landscapes import CATALOGUE
 
 pytestmark = pytest.mark.browser
-sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install -e '.[test]'")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUIET = "--no-first-run --disable-background-networking --disable-component-update --disable-sync"
@@ -94,21 +92,6 @@ def serving(*options: str):
             yield site.wait(process), process
         finally:
             process.terminate()
-
-
-@pytest.fixture(scope="session")
-def site():
-    warm()  # as `make serve` does before
-    with serving() as (site, _):
-        yield site
-
-
-@pytest.fixture(scope="session")
-def browser(chromium):
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Visitor:
