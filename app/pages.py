@@ -31,6 +31,7 @@ from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangenc
 
 HERE = pathlib.Path(__file__).parent
 DRAFT = 2000  # trajectories while a slider moves
+MOST = 5e8  # trajectory-steps a page may ask for: some 5 s on two cores
 FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; } ol { margin: .3em 0; } li { margin: .6em 0; }"
 log = logging.getLogger(__name__)
 
@@ -93,8 +94,19 @@ class Estimated(NamedTuple):
     arrays: dict
 
 
+def affordable(state: Lab) -> Lab:
+    """The state, or ValueError if it would keep a core busy for minutes: others wait for it, too."""
+    steps = state.run.n * state.run.steps * len(state.rules)
+    if steps > MOST:
+        raise ValueError(
+            f"{steps:.2g} trajectory-steps take too long for a page, at most {MOST:.0e}; choose fewer trajectories or steps, or the command line"
+        )
+    return state
+
+
 def work(state: Lab):
     """All that a state shows, coarse first: what `Latest` iterates over."""
+    affordable(state)
     draft, named = state.run.n > DRAFT, (urlencode(lab.encode(state), safe=","), key(state))
     outcomes = results(state, DRAFT)
     yield Picture(picture(state, outcomes), draft, *named)
@@ -225,7 +237,7 @@ class Session:
     def show_at_once(self) -> None:
         """The first picture is part of the page; computed once for all who open the same link."""
         try:
-            self.store.data = self._columns(Picture(first_picture(self.state), True, "", key(self.state)))
+            self.store.data = self._columns(Picture(first_picture(affordable(self.state)), True, "", key(self.state)))
         except (ValueError, MemoryError) as error:
             self.view.notices = [*self.view.notices, str(error)]
         # not before the page is there: what a thread sends to a document that is still being made can be lost
