@@ -62,7 +62,7 @@ def canvas(name: str, x: str, y: str, decades=(), **options) -> figure:
 
 
 def lean(fig: figure) -> figure:
-    """The figure without the glyphs that Bokeh keeps ready for selections, of which there are none: an eighth of a session's memory (5.0 to 4.4 MB)."""
+    """The figure without the glyphs that Bokeh keeps ready for selections, of which there are none: an eighth of a session's memory."""
     for renderer in fig.renderers:
         renderer.selection_glyph = renderer.nonselection_glyph = renderer.muted_glyph = None
     return fig
