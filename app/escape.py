@@ -477,8 +477,11 @@ class Session:
         )
         self.doc = pn.state.curdoc
         self.latest = Latest(work, self.publish)
+        self.loaded = False
         self.form()
         self.follow(PATIENCE)
+        # not before the page is there: what a thread sends to a document that is still being made can be lost
+        pn.state.onload(self.go_on)
 
     def form(self) -> None:
         """Send the form anew, numbered: what was typed since is not known here, so that the same form can be another one."""
@@ -518,7 +521,13 @@ class Session:
             self.view.param.update(fixed=fixed(self.value), numbers=numbers(Shown(self.value, made.frame, dict(made.lines), made.done)), csv={})
             self.running = not made.done
             self.tell()
-        self.latest(self.value if self.running else STOP)
+        if self.loaded:
+            self.latest(self.value if self.running else STOP)
+
+    def go_on(self) -> None:
+        self.loaded = True
+        if self.running:
+            self.start()
 
     def tell(self) -> None:
         problem, estimate = self.cost()

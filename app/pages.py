@@ -115,7 +115,7 @@ def work(state: Lab):
         outcomes = results(state, state.run.n)
         yield Picture(picture(state, outcomes), False, *named)
     if state.preset:
-        yield judged(state.preset, outcomes["a"])
+        yield judged(state.preset, outcomes["a"])._replace(state=state)
     law = exact(state, outcomes["a"].steps)
     if law:
         yield Law(law)
@@ -142,6 +142,7 @@ class Judged(NamedTuple):
 
     verdict: Verdict
     figure: str = ""
+    state: Lab | None = None  # that it speaks of
 
 
 def judged(name: str, shown) -> Judged:
@@ -266,7 +267,8 @@ class Session:
             case Law(arrays):
                 self.law.data = {name: [value] for name, value in arrays.items()}
             case Judged():
-                self.view.story = story(self.state, result)
+                if result.state == self.state:  # else the visitor has moved on
+                    self.view.story = story(self.state, result)
             case Exception():
                 known = isinstance(result, ValueError)
                 self.view.notices = [str(result) if known else "The computation failed; the last picture stays. Reset, or try other values."]
