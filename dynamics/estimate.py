@@ -5,7 +5,7 @@ The error comes from the effective sample size, not from the scatter of the draw
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class LLC:
     by_chain: np.ndarray = field(repr=False)
     dead: int
     chains: int
+    DISAGREE: ClassVar[float] = 1.05  # R-hat above which chains are said to disagree
+    FEW: ClassVar[int] = 25  # effective draws a chain below which the error itself is uncertain
 
     @property
     def warning(self) -> str:
@@ -40,9 +42,9 @@ class LLC:
         found = [f"{self.dead} of {self.chains} chains died (their loss is not finite)"] if self.dead else []
         if self.ess == 0:
             found.append("the chains never moved: choose a smaller step")
-        elif self.rhat > 1.05:
+        elif self.rhat > self.DISAGREE:
             found.append(f"the chains disagree (R-hat = {self.rhat:.2f}): run longer, or with more burn-in")
-        elif self.ess < 25 * (self.chains - self.dead):
+        elif self.ess < self.FEW * (self.chains - self.dead):
             found.append(f"only {self.ess:.0f} effective draws: the error itself is uncertain")
         return "; ".join(found)
 
