@@ -1,0 +1,71 @@
+"""L_n(w): the loss that chains walk on, for many chains at once, w (C, D).
+
+A `Target` knows its n samples, its point of interest w* and the gradient of its loss, on the full data or on a batch of each chain's own.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+class Target(ABC):
+    """L_n(w) = (1/n) sum_i l_i(w), nats per sample. n: samples; star (D,): w*, whose dtype and device are those of the chains."""
+
+    n: int
+    star: Tensor
+
+    @property
+    def dim(self) -> int:
+        return self.star.numel()
+
+    @abstractmethod
+    def losses(self, w: Tensor, index: Tensor | None = None) -> Tensor:
+        """L(w_c) of w (C, D) -> (C,); on the samples index (C, B) of each chain, or on all."""
+
+    @abstractmethod
+    def gradients(self, w: Tensor, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(losses (C,), gradients (C, D)), as `losses`; the gradients are the caller's to overwrite."""
+
+
+class Potential(Target):
+    """L(w) = function(w): any differentiable function of w (C, D) -> (C,), each value of its own row only; no samples, so no batches.
+
+    n only sets the default n beta. gradient: (C, D) -> (C, D), by autograd unless given.
+    """
+
+    def __init__(self, function: Callable, star: Tensor, n: int = 1000, gradient: Callable | None = None):
+        self.function, self.star, self.n, self.gradient = function, _point(star), _count(n), gradient
+
+    def losses(self, w, index=None):
+        _no_batches(self, index)
+        with torch.no_grad():
+            return self.function(w)
+
+    def gradients(self, w, index=None):
+        _no_batches(self, index)
+        if self.gradient is not None:
+            return self.function(w), self.gradient(w)
+        with torch.enable_grad():
+            w = w.detach().requires_grad_()
+            losses = self.function(w)
+            return losses.detach(), torch.autograd.grad(losses.sum(), w)[0]
+
+
+def _point(star) -> Tensor:
+    star = torch.as_tensor(star).detach().clone().contiguous()
+    if star.ndim != 1 or not star.numel() or not star.is_floating_point() or not bool(torch.isfinite(star).all()):
+        raise ValueError(f"star has shape {tuple(star.shape)} and type {star.dtype}; give a vector of at least one finite float, the point w*")
+    return star
+
+
+def _count(n) -> int:
+    if n != n or n < 1 or n != int(n):
+        raise ValueError(f"n = {n!r}; give the number of samples, an integer of at least 1")
+    return int(n)
+
+
+def _no_batches(target: Target, index) -> None:
+    if index is not None:
+        raise ValueError(f"{type(target).__name__} has no samples to draw batches from; use batch=0 (the full data)")
