@@ -111,8 +111,7 @@ class Stepper(abc.ABC):
                 f"loss = {value:g}, length of the update = {norm:g}: not finite; check the data, or choose a learning rate below {self.lr:g}"
             )
         if found.direction is not found.gradient:
-            lengths = (found.direction.norm() * found.gradient.norm()).item()
-            cosine = (found.direction @ found.gradient).item() / lengths if lengths else math.nan
+            cosine = _cosine(found.direction, found.gradient)
         with torch.no_grad():
             for p, part in zip(self.parameters, self.split(update), strict=True):
                 p.add_(part, alpha=-self.lr)
@@ -137,6 +136,11 @@ class Stepper(abc.ABC):
             else:
                 self.memory[name] = state[name]
         self.generator.set_state(state["generator"].cpu())
+
+
+def _cosine(a: Tensor, b: Tensor) -> float:
+    lengths = a.norm().item() * b.norm().item()
+    return max(-1.0, min(1.0, (a @ b).item() / lengths)) if lengths else math.nan  # sums in float32 may pass 1
 
 
 def _kind(value):
