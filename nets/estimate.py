@@ -1,0 +1,410 @@
+"""lambda-hat = nbeta (E[L_n(w)] - L_n(w*)), w ~ exp(-nbeta L_n(w) - gamma |w - w*|^2/2): of any network, by chains, with its error and its health.
+
+lambda-hat of my own nn.Module and data, in three lines (for a quadratic of two directions the answer is 1):
+
+>>> import torch; from nets import estimate_llc
+>>> x = torch.linspace(-1, 1, 200)[:, None]; model = torch.nn.Linear(1, 1); y = model(x).detach()
+>>> print(estimate_llc(model, torch.nn.functional.mse_loss, (x, y), draws=4000))
+lambda-hat = 1.0... +- 0.0...
+
+n beta is n / log n with n the size of the data set; chains are exact (MALA on the full data) with a step that tunes itself, unless told
+otherwise. The formula and its Monte-Carlo error live in `dynamics.estimate`, the checks in `nets.health`.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dynamics.estimate import LLC, Running, default_nbeta, llc, running
+from nets.health import Finding, Health, Seen, drifts, examine
+from nets.losses import named
+from nets.module_target import module_target
+from nets.samplers import MALA, SGLD, Sampler, walk
+from nets.targets import Target
+from nets.watch import Watched
+
+TARGET = 0.9  # acceptance that eps="auto" aims at; "LLC at scale" (2024) advises 0.9 to 0.95
+SLACK = 0.1  # ... and that the chains may fall short of, before their step is halved
+HALVINGS = 4
+ROUNDS, TRIAL = 16, 25  # of eps="auto": trials of so many steps each
+LOOKS = 40  # looks at the chains during a run
+DIVERGED = 1000  # nbeta (L - L*) on average above so many times d, where equilibrium has at most d/2: no longer a sample of anything
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """lambda-hat after `step` steps of each chain: mean +- stderr (Monte-Carlo error only, from the effective sample size).
+
+    chains (C,): each chain's own estimate, NaN where it died. losses, baselines (C, draws): after burn-in, of the draws and of w* on the same
+    samples (or on all), nats per sample. baseline: L_n(w*), as far as those samples tell. rhat: split R-hat. ess: effective draws in all.
+    acceptance: share of proposals taken; for samplers without a test, the share that one would have taken (NaN where none is defined).
+    radius: root mean square |w - w*| at the end. wbic = n E[L_n] = n baseline + (n / nbeta) lambda-hat: WBIC proper at the default n beta.
+    equipartition: E[(w - w*) . grad U] / d: 1 in equilibrium, less where directions still spread, more where the step is too large.
+    dead of the C chains enter nothing but `chains` and `losses`. mean is NaN before the fourth draw.
+    """
+
+    step: int
+    mean: float
+    stderr: float
+    ess: float
+    rhat: float
+    chains: np.ndarray = field(repr=False, compare=False)
+    dead: int
+    nbeta: float
+    acceptance: float
+    radius: float
+    equipartition: float
+    wbic: float
+    baseline: float
+    sampler: Sampler
+    health: Health = field(repr=False)
+    losses: np.ndarray = field(repr=False, compare=False)
+    baselines: np.ndarray = field(repr=False, compare=False)
+
+    def running(self) -> Running:
+        """The estimate after each draw, with its error."""
+        return running(self.losses - self.baselines, 0.0, self.nbeta)
+
+    def __str__(self) -> str:
+        text = f"lambda-hat = {self.mean:.4g} +- {self.stderr:.2g}"
+        if self.dead:
+            text += f" ({self.dead} of {len(self.chains)} chains died)"
+        return text + "".join(f"\n{finding}" for finding in self.health if finding.severity != "note")
+
+
+def estimate_llc(
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor] | str,
+    data: tuple,
+    sampler: Sampler | None = None,
+    nbeta: float | Literal["devinterp-0.2"] | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    device: str = "cpu",
+    **settings,
+) -> Estimate:
+    """lambda-hat of `model` at its present weights, which are not changed.
+
+    loss: (output, target) -> one value a sample, or their mean (told by its shape); or a name of `nets.losses`. data: (x, y), n samples each.
+    only: names of the parameters that move, the others stay frozen. device: "cpu" or "cuda". settings: the fields of `Estimation`.
+    Raises ValueError for data that do not fit, are empty or not finite, for settings out of range, and if all chains died.
+    """
+    return _estimation(model, loss, data, sampler, nbeta, only, device, settings).run()
+
+
+def stream_llc(model, loss, data, sampler=None, nbeta=None, *, only=None, device="cpu", **settings) -> Iterator[Estimate]:
+    """`estimate_llc` as a stream of estimates so far, the first at once."""
+    return _estimation(model, loss, data, sampler, nbeta, only, device, settings).stream()
+
+
+def estimate_target(target: Target, sampler: Sampler | None = None, nbeta: float | str | None = None, **settings) -> Estimate:
+    """lambda-hat of a `Target` at its w*; settings: the fields of `Estimation`."""
+    return Estimation(target, sampler, nbeta, **settings).run()
+
+
+@dataclass(frozen=True)
+class Estimation:
+    """A run: `chains` chains of burn_in + draws draws each, one every `thin` steps; the burn-in (by default half as many as are kept) is thrown away.
+
+    sampler: by default MALA on the full data, SGLD on batches, both with eps="auto". nbeta: a number; None for n/log n, n the size of the
+    data set; "devinterp-0.2" for that tool's old default, batch/log batch. eps: overrides the sampler's own step; "auto" tunes it to an
+    acceptance of 0.9, then compares the chains with chains half as long: where the two disagree (or too few proposals are taken), eps is
+    halved and the chains start again, and the health report says so. (MALA is exact at any step: there, disagreement at good acceptance
+    only asks for longer chains.)
+    batch: samples a step, 0 for all. measure: draws' losses on the "batch" that moved the chain, or on the "full" data; baseline: L(w*) on the
+    same "batch" (the default with batches: their scatter cancels) or on the "full" data. exact: (local, global) values of lambda, where known.
+    """
+
+    target: Target
+    sampler: Sampler | None = None
+    nbeta: float | str | None = None
+    chains: int = 4
+    draws: int = 2000
+    burn_in: int | None = None
+    batch: int = 0
+    seed: int = 0
+    eps: float | Literal["auto"] | None = None
+    thin: int = 1
+    baseline: Literal["full", "batch"] | None = None
+    measure: Literal["full", "batch"] = "batch"
+    exact: tuple[float, float] | None = None
+    notes: tuple[Finding, ...] = ()
+
+    def __post_init__(self):
+        def put(name, value):
+            object.__setattr__(self, name, value)
+
+        if not isinstance(self.target, Target):
+            raise ValueError(f"target = {self.target!r}; give a Target, such as module_target(model, loss, x, y)")
+        for name, least in (("chains", 1), ("draws", 4), ("batch", 0), ("seed", 0), ("thin", 1)):
+            put(name, _whole(name, getattr(self, name), least))
+        put("burn_in", self.draws // 2 if self.burn_in is None else _whole("burn_in", self.burn_in, 0))
+        if self.batch > self.target.n:
+            raise ValueError(f"batch = {self.batch}; there are only {self.target.n} samples (0 takes all of them)")
+        put("nbeta", _nbeta(self.nbeta, self.target.n, self.batch))
+        if self.sampler is None:
+            put("sampler", SGLD() if 0 < self.batch < self.target.n else MALA())
+            put("eps", "auto" if self.eps is None else self.eps)
+        if not isinstance(self.sampler, Sampler):
+            raise ValueError(f"sampler = {self.sampler!r}; give a value such as SGLD(eps=1e-5, gamma=1) or MALA(eps=1e-4)")
+        if self.eps is not None and self.eps != "auto":
+            if isinstance(self.eps, str):
+                raise ValueError(f"eps = {self.eps!r}; give a number, or 'auto'")
+            put("sampler", replace(self.sampler, eps=self.eps))
+            put("eps", None)
+        if self.baseline is None:
+            put("baseline", "batch" if self.batch and self.measure == "batch" else "full")
+        self._walk(self.sampler, 1, self.seed)  # its demands, before anything runs
+
+    def run(self) -> Estimate:
+        """The last estimate. Raises ValueError if all chains died."""
+        *_, estimate = self.stream()
+        if estimate.dead == self.chains:
+            raise ValueError(f"after {estimate.step} steps {estimate.health['chain died'].text}")
+        return estimate
+
+    def stream(self) -> Iterator[Estimate]:
+        """Estimates so far, the first at once, some five a second after burn-in; the last is `run`'s. It ends early if all chains died."""
+        sampler, done, notes = self.sampler, 0, self.notes
+        tuned = self.eps == "auto"
+        yield self._nothing_yet(sampler, done, notes)
+        if tuned:
+            for eps, steps in self._tune():
+                sampler, done = replace(sampler, eps=eps), done + steps
+                yield self._nothing_yet(sampler, done, notes)
+        for halvings in range(HALVINGS + 1):
+            for estimate in self._chains(sampler, done, notes):
+                yield estimate
+            reason = tuned and halvings < HALVINGS and self._too_long_a_step(estimate)
+            if not reason:
+                return
+            shorter = float(f"{sampler.eps / 2:.3g}")
+            text = f"eps = {sampler.eps:g} was halved to {shorter:g}, because {reason}"
+            sampler, done, notes = replace(sampler, eps=shorter), estimate.step, (*notes, Finding("note", "step halved", text))
+
+    def _too_long_a_step(self, estimate: Estimate) -> str:
+        """Why to halve eps, in words; empty if there is no reason."""
+        if estimate.dead:
+            return f"{estimate.dead} of {self.chains} chains died"
+        if estimate.acceptance < TARGET - SLACK:
+            return f"only {estimate.acceptance:.0%} of the proposals were acceptable in the long run"
+        drift = drifts(self.nbeta * (estimate.losses - estimate.baselines))
+        if drift and not estimate.sampler.full:
+            return f"chains half as long gave {drift[0]:.4g}, the longer ones {sum(drift) / 2:.4g}"
+        return ""
+
+    def _walk(self, sampler, draws, seed, start=None, thin=1):
+        return walk(self.target, sampler, self.nbeta, self.chains, draws, self.batch, seed, thin, start, self.baseline, self.measure)
+
+    def _watched(self, sampler, steps, seed, looks):
+        return Watched(sampler, self.target, self.nbeta, self.chains, self.batch, seed, steps, looks)
+
+    def _chains(self, sampler: Sampler, before: int, notes) -> Iterator[Estimate]:
+        """One run of all chains with this step; `before`: steps that were made earlier."""
+        total = self.burn_in + self.draws
+        watched = self._watched(sampler, total * self.thin, self.seed, LOOKS)
+        losses, baselines = np.empty((2, self.chains, total))
+        taken = np.ones((self.chains, total), bool)
+        done = 0
+        for frame in self._walk(watched, total, self.seed, thin=self.thin):
+            fresh, done = slice(done, frame.step), frame.step
+            losses[:, fresh], baselines[:, fresh] = frame.losses.cpu(), frame.baselines.cpu()
+            losses[~torch.isfinite(frame.radius).cpu().numpy(), done - 1] = np.nan
+            if frame.accepted is not None:
+                taken[:, fresh] = frame.accepted.cpu()
+            dead = ~np.isfinite(losses[:, :done]).all(axis=1)
+            kept, step = slice(self.burn_in, done), before + done * self.thin
+            if done > self.burn_in or dead.all():
+                rejects = frame.accepted is not None and not dead.all()
+                acceptance = float(np.mean(taken[~dead, kept])) if rejects else math.nan
+                yield self._estimate(sampler, step, losses[:, kept], baselines[:, kept], dead, acceptance, watched, notes)
+            else:
+                yield self._nothing_yet(sampler, step, notes)
+            if dead.all():
+                return
+
+    def _estimate(self, sampler, step, losses, baselines, dead, acceptance, watched, notes) -> Estimate:
+        losses = losses.copy()
+        values = self.nbeta * (losses - baselines)
+        with np.errstate(invalid="ignore", over="ignore"):
+            dead = dead | (np.mean(values, axis=1) > DIVERGED * self.target.dim if values.size else False)
+        losses[dead], values[dead] = np.nan, np.nan
+        found: LLC | None = None
+        if not dead.all() and losses.shape[1] >= 4:
+            found = llc(losses - baselines, 0.0, self.nbeta)
+        look = watched.look(~dead, self.burn_in * self.thin)
+        corrected = not math.isnan(acceptance)
+        seen = Seen(
+            values=values,
+            llc=found,
+            dim=self.target.dim,
+            gamma=sampler.gamma,
+            eps=sampler.eps,
+            nbeta=self.nbeta,
+            acceptance=acceptance if corrected else look.acceptance,
+            corrected=corrected,
+            look=look,
+            norm=float(self.target.star.norm()),
+            exact=self.exact,
+            notes=notes,
+        )
+        mean = found.mean if found else math.nan
+        star = float(baselines[~dead].mean()) if found else math.nan
+        return Estimate(
+            step=step,
+            mean=mean,
+            stderr=found.stderr if found else math.nan,
+            ess=found.ess if found else 0.0,
+            rhat=found.rhat if found else math.nan,
+            chains=found.by_chain if found else np.full(self.chains, np.nan),
+            dead=int(dead.sum()),
+            nbeta=self.nbeta,
+            acceptance=seen.acceptance,
+            radius=look.radius,
+            equipartition=look.equipartition[0],
+            wbic=self.target.n * (star + mean / self.nbeta),
+            baseline=star,
+            sampler=sampler,
+            health=examine(seen) if found or dead.all() else Health(notes),
+            losses=losses,
+            baselines=baselines.copy(),
+        )
+
+    def _nothing_yet(self, sampler: Sampler, step: int, notes) -> Estimate:
+        nothing, none = math.nan, np.empty((self.chains, 0))
+        chains, health = np.full(self.chains, np.nan), Health(notes)
+        return Estimate(
+            step, nothing, nothing, 0.0, nothing, chains, 0, self.nbeta, nothing, 0.0, nothing, nothing, nothing, sampler, health, none, none
+        )
+
+    def _tune(self) -> Iterator[tuple[float, int]]:
+        """(eps so far, steps just made): log eps follows the acceptance of short trials, each from where the last one ended.
+
+        Stochastic approximation (Robbins & Monro 1951) from a first guess by factors of 4 at w*; the answer is the mean over the later half.
+        """
+        eps, tries = _first_guess(self)
+        yield eps, tries
+        w, history = self.target.star.expand(self.chains, -1).clone(), []
+        for i in range(ROUNDS):
+            seed = (self.seed + 1 + i) % 2**31
+            watched = self._watched(replace(self.sampler, eps=eps), TRIAL, seed, 5)
+            *_, last = self._walk(watched, TRIAL, seed, w)
+            accepted = watched.look(np.ones(self.chains, bool), 0).acceptance if last.accepted is None else float(last.accepted.double().mean())
+            lost = ~torch.isfinite(last.w).all(dim=1)
+            if bool(lost.any()):
+                eps, w = eps / 4, self.target.star.expand(self.chains, -1).clone()
+            else:
+                w = last.w.clone()
+                eps *= math.exp(4 / (1 + i / 4) * (accepted - TARGET))
+            history.append(math.log(eps))
+            yield eps, TRIAL
+        yield float(f"{math.exp(np.mean(history[ROUNDS // 2 :])):.2g}"), 0
+
+
+def _first_guess(run: Estimation) -> tuple[float, int]:
+    """(the largest 4^k 10^-6 whose first step from w* is acceptable, steps tried)."""
+    eps, up, tries = 1e-6, None, 0
+    while 1e-13 < eps < 100:
+        watched = run._watched(replace(run.sampler, eps=eps), 1, run.seed, 1)
+        for _ in run._walk(watched, 1, run.seed):
+            pass
+        acceptance = watched.look(np.ones(run.chains, bool), 0).acceptance
+        if math.isnan(acceptance):
+            raise ValueError(f"eps = 'auto': {run.sampler!r} has momentum, so no acceptance to tune by; give a number, or use SGLD or MALA")
+        fine = acceptance >= TARGET
+        tries += 1
+        if up is not None and fine != up:
+            return (eps if fine else eps / 4), tries
+        up = fine
+        eps = eps * 4 if fine else eps / 4
+    return eps, tries
+
+
+def _estimation(model, loss, data, sampler, nbeta, only, device, settings) -> Estimation:
+    device = _device(device)
+    loss = named(loss) if isinstance(loss, str) else loss
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model = {model!r}; give a torch.nn.Module")
+    if not callable(loss):
+        raise ValueError(f"loss = {loss!r}; give a function (output, target) -> one value a sample or their mean, or a name of nets.losses")
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise ValueError(f"data = {type(data).__name__}; give a pair (x, y) of tensors, samples along their first axis")
+    x, y = (torch.as_tensor(part) for part in data)
+    for name, part in (("x", x), ("y", y)):
+        if not part.ndim or not len(part):
+            raise ValueError(f"{name} has shape {tuple(part.shape)}; give at least one sample along the first axis")
+        if part.is_floating_point() and not bool(torch.isfinite(part).all()):
+            bad = int((~torch.isfinite(part)).sum())
+            raise ValueError(f"{name} holds {bad} values that are not finite; leave such samples out")
+    if len(x) != len(y):
+        raise ValueError(f"x has {len(x)} samples, y {len(y)}; give one target for each sample")
+    notes = _try(model, loss, x, y)
+    target = module_target(model, loss, x, y, only, device)
+    return Estimation(target, sampler, nbeta, **settings, notes=notes)
+
+
+def _try(model: nn.Module, loss: Callable, x: Tensor, y: Tensor) -> tuple[Finding, ...]:
+    """The loss of some samples, once: does it run, is it finite, and what is it a mean of? -> what should be known beforehand."""
+    place = next(iter(model.parameters()), x)
+    x, y = x[:8].to(place.device), y[:8].to(place.device)
+    training = model.training
+    try:
+        with torch.no_grad():
+            output = model.eval()(x)
+            value = loss(output, y)
+            twice = loss(torch.cat([output, output]), torch.cat([y, y]))
+    except Exception as error:
+        text = f"the loss of model(x) for x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} cannot be computed: {error}"
+        raise ValueError(text) from error
+    finally:
+        model.train(training)
+    if not isinstance(value, Tensor) or tuple(value.shape) not in ((), (len(x),)):
+        shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"loss(output, target) of {len(x)} samples has shape {shape}; give one value a sample, ({len(x)},), or their mean, ()")
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError("the loss at w* is not finite: check the model's weights and the data")
+    if not value.ndim and value and not torch.isclose(twice, value, rtol=1e-3):
+        raise ValueError("loss(output, target) is a sum over samples (it doubles with them); give their mean, or one value a sample")
+    width = output[0].numel()
+    if width > 1 and output.shape == y.shape and y.is_floating_point():
+        with torch.no_grad():
+            wide = loss(torch.cat([output + 1, output + 1], 1), torch.cat([y, y], 1)).mean()
+            if torch.isclose(wide, loss(output + 1, y).mean(), rtol=1e-4):
+                text = f"the loss is a mean over {width} outputs, so n beta is {width} times smaller than for their sum (nats: half_squares)"
+                return (Finding("note", "mean over outputs", text),)
+    return ()
+
+
+def _device(device) -> torch.device:
+    try:
+        device = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device = {device!r}; choose 'cpu' or 'cuda'") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device = '{device}', but torch sees no such device here; use 'cpu'")
+    return device
+
+
+def _whole(name: str, value, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} = {value!r}; give an integer of at least {least}")
+    return int(value)
+
+
+def _nbeta(nbeta, n: int, batch: int) -> float:
+    if nbeta is None:
+        return default_nbeta(n)
+    if nbeta == "devinterp-0.2":
+        if batch < 2:
+            raise ValueError(f"nbeta = 'devinterp-0.2' is batch / log batch, and batch = {batch}; give batch = 2 or more")
+        return default_nbeta(batch)
+    if isinstance(nbeta, str):
+        raise ValueError(f"nbeta = {nbeta!r}; give a number above 0, None for n / log n, or 'devinterp-0.2' for batch / log batch")
+    if not (math.isfinite(nbeta) and nbeta > 0):
+        raise ValueError(f"nbeta = {nbeta!r}; give a number above 0 (None takes n / log n)")
+    return float(nbeta)
