@@ -24,6 +24,8 @@ Noise = Annotated[float, Range(0, 1e3, help="standard deviation of the labels' n
 Bound = Annotated[float, Range(0, 1e4, help="inputs are uniform on [-bound, bound] in every direction; 0: normal with variance 1", shown=(0, 10))]
 Root = Annotated[str, Text(1000, help="folder of the data; empty: $LAMBDASCAPE_DATA, else ~/.cache/lambdascape")]
 
+SAMPLES, ORDER = 1, 2  # first entry of a key: a data set and the order of its samples have different streams under one seed
+
 
 class Tensors(NamedTuple):
     """x (n, ...) float32; y (n,) int64 classes or (n, outputs) float32 targets; the same for the test set. Not to be written to."""
@@ -72,13 +74,13 @@ def checked(tensors: Tensors, name: str) -> Tensors:
 
 
 def seeded(*key: int) -> torch.Generator:
-    """A generator of its own for each tuple of integers, so that no stream depends on what was drawn before it."""
+    """A generator of its own for each tuple of integers (zeros at its end do not count), so that no stream depends on what was drawn before it."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
 
 def permutation(n: int, seed: int, epoch: int) -> Tensor:
     """The order in which epoch 0, 1, ... visits the samples, (n,) int64; batches are slices of it, the last one may be short."""
-    return torch.randperm(n, generator=seeded(seed, epoch))
+    return torch.randperm(n, generator=seeded(ORDER, seed, epoch))
 
 
 def root(given: str = "") -> Path:
@@ -136,8 +138,9 @@ class _Downloaded(Data):
         try:
             parts = [fetch(str(folder), train=train, download=self.download) for train in (True, False)]
         except (RuntimeError, OSError, ValueError, EOFError, AssertionError) as error:  # whatever a missing file, a network or a short file raises
+            said = next(iter(str(error).splitlines()), "incomplete file")
             raise ValueError(
-                f"{self!r}: no usable {name} in {folder} ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'incomplete file'}); "
+                f"{self!r}: no usable {name} in {folder} ({type(error).__name__}: {said}); "
                 f"give root=, set LAMBDASCAPE_DATA, or fetch it once where there is a network: {name}(download=True).load()"
             ) from error
         x, x_test = (self._scaled(part.data) for part in parts)
@@ -146,10 +149,7 @@ class _Downloaded(Data):
 
     def _scaled(self, images) -> Tensor:
         images = torch.as_tensor(images)
-        if images.ndim == 3:
-            images = images[:, None]
-        else:
-            images = images.permute(0, 3, 1, 2)  # CIFAR comes with the colours last
+        images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)  # CIFAR comes with the colours last
         mean, deviation = (torch.tensor(value).reshape(1, -1, 1, 1) for value in self.NORMAL)
         return images.float().div_(255).sub_(mean).div_(deviation).contiguous()
 
@@ -253,7 +253,7 @@ class Regression(Data):
 
     def read(self) -> Tensors:
         def draw(n, part):
-            generator = seeded(self.seed, part)
+            generator = seeded(SAMPLES, self.seed, part)
             x = _inputs((n, self.inputs), 1.0, generator)
             y = torch.sin(math.pi * self.frequency * x.sum(1, keepdim=True) / math.sqrt(self.inputs))
             return x.float(), (y + self.noise * torch.randn(y.shape, generator=generator, dtype=y.dtype)).float()
@@ -265,7 +265,8 @@ class Regression(Data):
 class LinearTeacher(Data):
     """y = B x + noise N(0, I), B (outputs, inputs) zero but for its diagonal: `spectrum`. An empty spectrum: y is pure noise, and B = 0.
 
-    Saddle-to-saddle runs use spectrum (10, 20, 30, 40, 50) and no noise; a map of rank r then has the loss (sum of the squares left out)/5: 1100, 600, 280, 100, 20, 0.
+    The default is that of saddle-to-saddle runs: with loss "mse" a map that has learned the r largest entries has the loss
+    (sum of the squares left out)/outputs: 1100, 600, 280, 100, 20, 0, up to the error of E x x^T = I.
     """
 
     inputs: Annotated[int, Range(1, 10_000, help="input variables", shown=(1, 20))] = 5
@@ -284,9 +285,8 @@ class LinearTeacher(Data):
         except (TypeError, ValueError):
             spectrum = (math.nan,)
         if not all(map(math.isfinite, spectrum)) or len(spectrum) > min(self.inputs, self.outputs):
-            raise ValueError(
-                f"LinearTeacher: spectrum = {self.spectrum!r}; give a tuple of at most min(inputs, outputs) = {min(self.inputs, self.outputs)} numbers"
-            )
+            most = min(self.inputs, self.outputs)
+            raise ValueError(f"LinearTeacher: spectrum = {self.spectrum!r}; give a tuple of at most min(inputs, outputs) = {most} numbers")
         object.__setattr__(self, "spectrum", spectrum)
 
     @property
@@ -298,7 +298,7 @@ class LinearTeacher(Data):
 
     def read(self) -> Tensors:
         def draw(n, part):
-            generator = seeded(self.seed, part)
+            generator = seeded(SAMPLES, self.seed, part)
             x = _inputs((n, self.inputs), self.bound, generator)
             y = x @ self.matrix.T
             return x.float(), (y + self.noise * torch.randn(y.shape, generator=generator, dtype=y.dtype)).float()
@@ -331,7 +331,7 @@ class Teacher(Data):
 
         @torch.no_grad()
         def draw(n, part):
-            generator = seeded(self.seed, part)
+            generator = seeded(SAMPLES, self.seed, part)
             x = _inputs((n, *self.model.shape), self.bound, generator).float()
             y = torch.cat([star(some) for some in x.split(10_000)])
             return x, y + self.noise * torch.randn(y.shape, generator=generator)

@@ -65,7 +65,7 @@ def _widths(owner: Model, least: int = 2) -> None:
         good = False
     if not good:
         raise ValueError(
-            f"{type(owner).__name__}: widths = {owner.widths!r}; give {least} to {DEEPEST} whole numbers from 1 to {WIDEST:,}: inputs, hidden layers, outputs"
+            f"{type(owner).__name__}: widths = {owner.widths!r}; give {least} to {DEEPEST} whole numbers from 1 to {WIDEST:,}: inputs, ..., outputs"
         )
     object.__setattr__(owner, "widths", tuple(int(w) for w in given))
 
