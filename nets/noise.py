@@ -30,11 +30,12 @@ def _log(x):
 
 @kernel
 def _pair(key, i):
-    """Two independent N(0, 1), float32: sqrt(-2 ln u) (cos, sin)(2 pi v); never beyond sqrt(2 ln 2^33) = 6.8."""
+    """Two independent N(0, 1), float32: sqrt(-2 ln u) (cos, sin)(2 pi v); never beyond sqrt(2 ln 2^32) = 6.7."""
     bits = _mix(key + np.uint64(i) * np.uint64(_GOLDEN))
-    u = (np.float32(bits >> np.uint64(32)) + np.float32(0.5)) * np.float32(2.0**-32)
-    r = np.sqrt(np.float32(-2) * min(_log(u), np.float32(0)))
-    y = np.float32(np.int32(bits & np.uint64(0xFFFFFFFF))) * _HALF_TURN  # pi v in [-pi/2, pi/2)
+    u = (np.float32(np.int32(bits >> np.uint64(33))) + np.float32(0.5)) * np.float32(2.0**-31)
+    log = _log(u)
+    r = np.sqrt(np.float32(-2) * (log if log < np.float32(0) else np.float32(0)))
+    y = np.float32(np.int32(bits)) * _HALF_TURN  # pi v in [-pi/2, pi/2)
     q = y * y
     sine = np.float32(1 / 362880) - q * np.float32(1 / 39916800)
     sine = y * (np.float32(1) - q * (np.float32(1 / 6) - q * (np.float32(1 / 120) - q * (np.float32(1 / 5040) - q * sine))))
@@ -43,34 +44,36 @@ def _pair(key, i):
     return r * (np.float32(1) - np.float32(2) * sine * sine), r * np.float32(2) * sine * cosine
 
 
+# The two numbers of a pair lie half a row apart, and the halves are slices of their own: only so does the compiler vectorise, three times as fast.
+
+
 @kernel
 def _normals(out, keys):
     half = (out.shape[1] + 1) // 2
     for c in range(out.shape[0]):
-        key, row = keys[c], out[c]
-        rest = row.size - half
-        for i in range(rest):  # the two numbers of a pair lie half a row apart: both halves are written in order
+        key, first, second = keys[c], out[c, :half], out[c, half:]
+        for i in range(second.size):
             a, b = _pair(key, i)
-            row[i] = a
-            row[i + half] = b
-        if rest < half:
-            row[rest], _ = _pair(key, rest)
+            first[i] = a
+            second[i] = b
+        if second.size < half:
+            first[half - 1], _ = _pair(key, half - 1)
 
 
 @kernel
 def _langevin(w, star, g, keys, drift, pull, scale):
     half = (w.shape[1] + 1) // 2
+    star1, star2 = star[:half], star[half:]
     for c in range(w.shape[0]):
-        key, row, slope = keys[c], w[c], g[c]
-        rest = row.size - half
-        for i in range(rest):
+        key, w1, w2, g1, g2 = keys[c], w[c, :half], w[c, half:], g[c, :half], g[c, half:]
+        for i in range(w2.size):
             a, b = _pair(key, i)
-            j = i + half
-            row[i] += scale * a - drift * slope[i] - pull * (row[i] - star[i])
-            row[j] += scale * b - drift * slope[j] - pull * (row[j] - star[j])
-        if rest < half:
-            a, _ = _pair(key, rest)
-            row[rest] += scale * a - drift * slope[rest] - pull * (row[rest] - star[rest])
+            w1[i] += scale * a - drift * g1[i] - pull * (w1[i] - star1[i])
+            w2[i] += scale * b - drift * g2[i] - pull * (w2[i] - star2[i])
+        if w2.size < half:
+            i = half - 1
+            a, _ = _pair(key, i)
+            w1[i] += scale * a - drift * g1[i] - pull * (w1[i] - star1[i])
 
 
 @kernel

@@ -36,15 +36,15 @@ class Potential(Target):
     """
 
     def __init__(self, function: Callable, star: Tensor, n: int = 1000, gradient: Callable | None = None):
-        self.function, self.star, self.n, self.gradient = function, _point(star), _count(n), gradient
+        self.function, self.star, self.n, self.gradient = function, point(star), count_of(n), gradient
 
     def losses(self, w, index=None):
-        _no_batches(self, index)
+        no_batches(self, index)
         with torch.no_grad():
             return self.function(w)
 
     def gradients(self, w, index=None):
-        _no_batches(self, index)
+        no_batches(self, index)
         if self.gradient is not None:
             return self.function(w), self.gradient(w)
         with torch.enable_grad():
@@ -53,19 +53,22 @@ class Potential(Target):
             return losses.detach(), torch.autograd.grad(losses.sum(), w)[0]
 
 
-def _point(star) -> Tensor:
+def point(star) -> Tensor:
+    """A copy of w*, checked: one vector of finite floats."""
     star = torch.as_tensor(star).detach().clone().contiguous()
     if star.ndim != 1 or not star.numel() or not star.is_floating_point() or not bool(torch.isfinite(star).all()):
         raise ValueError(f"star has shape {tuple(star.shape)} and type {star.dtype}; give a vector of at least one finite float, the point w*")
     return star
 
 
-def _count(n) -> int:
+def count_of(n) -> int:
+    """n, checked: the number of samples."""
     if n != n or n < 1 or n != int(n):
         raise ValueError(f"n = {n!r}; give the number of samples, an integer of at least 1")
     return int(n)
 
 
-def _no_batches(target: Target, index) -> None:
+def no_batches(target: Target, index) -> None:
+    """Refuse a batch."""
     if index is not None:
         raise ValueError(f"{type(target).__name__} has no samples to draw batches from; use batch=0 (the full data)")

@@ -1,0 +1,134 @@
+"""h_l = phi(h_(l-1) W_l^T + b_l) for all chains in one batched product a layer: the loss and gradient of multilayer perceptrons.
+
+Autograd's and `vmap`'s bookkeeping costs more than the arithmetic of a small network; here the backward pass is written out.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nets.losses import cross_entropy, half_squares, mse
+from nets.targets import Target
+
+
+class Phi(NamedTuple):
+    """An activation h = phi(z), and grad_z (in place) from grad_h and h."""
+
+    forward: Callable
+    backward: Callable
+
+
+ACTIVATIONS = {
+    nn.ReLU: Phi(torch.relu_, lambda slope, h: slope.mul_(h > 0)),
+    nn.Tanh: Phi(torch.tanh_, lambda slope, h: slope.mul_(1 - h * h)),
+    nn.Sigmoid: Phi(torch.sigmoid_, lambda slope, h: slope.mul_(h * (1 - h))),
+}
+
+# d loss / d output of one sample, for the losses known; others are differentiated by autograd
+SLOPES = {
+    cross_entropy: lambda output, y: torch.softmax(output, -1).scatter_add_(-1, y[..., None], output.new_full((*y.shape, 1), -1.0)),
+    mse: lambda output, y: (output - y).mul_(2 / output.shape[-1]),
+    half_squares: lambda output, y: output - y,
+}
+
+
+class Linear(NamedTuple):
+    """One layer: the names of its parameters, and what follows it."""
+
+    weight: str
+    bias: str | None
+    phi: Phi | None
+
+
+def perceptron(model: nn.Module) -> list[Linear] | None:
+    """The layers of an `nn.Sequential` (of `nn.Sequential`s) of Flatten, Linear and known activations; None if it is anything else."""
+    layers, seen = [], set()
+    for name, module in _flat(model, ""):
+        kind = type(module)
+        if kind is nn.Linear and module not in seen and not _altered(module):
+            seen.add(module)
+            layers.append(Linear(f"{name}.weight", None if module.bias is None else f"{name}.bias", None))
+        elif kind in ACTIVATIONS and layers and layers[-1].phi is None:
+            layers[-1] = layers[-1]._replace(phi=ACTIVATIONS[kind])
+        elif not (kind is nn.Identity or (kind is nn.Flatten and module.start_dim == 1 and not layers)):
+            return None
+    names = {name for layer in layers for name in (layer.weight, layer.bias) if name}
+    return layers if layers and names == set(dict(model.named_parameters())) else None
+
+
+def _flat(module: nn.Module, name: str):
+    if type(module) is nn.Sequential and not _altered(module):
+        for key, child in module._modules.items():
+            yield from _flat(child, f"{name}.{key}" if name else key)
+    else:
+        yield name, module
+
+
+def _altered(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or nn.utils.parametrize.is_parametrized(module))
+
+
+class StackedTarget(Target):
+    """L_B(w) of a perceptron; loss: (output (m, k), y (m, ...)) -> (m,). moving and frozen: parameters by name, w in the order of moving."""
+
+    def __init__(self, layers: list[Linear], loss: Callable, x: Tensor, y: Tensor, moving: dict[str, Tensor], frozen: dict[str, Tensor]):
+        self.layers, self.loss, self.x, self.y, self._frozen = layers, loss, x.flatten(1), y, frozen
+        self._shapes = {name: value.shape for name, value in moving.items()}
+        self._sizes = [shape.numel() for shape in self._shapes.values()]
+        self.n, self.star = len(x), torch.cat([value.detach().flatten() for value in moving.values()])
+
+    def parameters(self, w: Tensor) -> dict[str, Tensor]:
+        """By name, (C, ...): views of w (C, D), and the frozen ones."""
+        parts = {name: part.unflatten(1, shape) for (name, shape), part in zip(self._shapes.items(), w.split(self._sizes, 1), strict=True)}
+        return parts | {name: value.expand(len(w), *value.shape) for name, value in self._frozen.items()}
+
+    def _forward(self, w, index):
+        """The parameters, the activations h_0 = x, h_1, ..., outputs (C, B, k), and the targets (C, B, ...)."""
+        parameters = self.parameters(w)
+        if index is None:
+            x, y = self.x.expand(len(w), *self.x.shape), self.y.expand(len(w), *self.y.shape)
+        else:
+            x, y = self.x[index], self.y[index]
+        h = [x]
+        for layer in self.layers:
+            weight = parameters[layer.weight].mT
+            z = torch.bmm(h[-1], weight) if layer.bias is None else torch.baddbmm(parameters[layer.bias][:, None], h[-1], weight)
+            h.append(layer.phi.forward(z) if layer.phi else z)
+        return parameters, h, y
+
+    def losses(self, w, index=None):
+        with torch.no_grad():
+            _, h, y = self._forward(w, index)
+            return self._loss(h[-1], y)
+
+    def _loss(self, output, y):
+        return self.loss(output.flatten(0, 1), y.flatten(0, 1)).unflatten(0, y.shape[:2]).mean(1)
+
+    @torch.no_grad()
+    def gradients(self, w, index=None):
+        parameters, h, y = self._forward(w, index)
+        output = h.pop()
+        if self.loss in SLOPES:
+            losses, slope = self._loss(output, y), SLOPES[self.loss](output, y).div_(y.shape[1])
+        else:
+            with torch.enable_grad():
+                output.requires_grad_()
+                losses = self._loss(output, y)
+                (slope,) = torch.autograd.grad(losses.sum(), output)
+                losses = losses.detach()
+        if self.layers[-1].phi:
+            slope = self.layers[-1].phi.backward(slope.clone(), output.detach())
+        out = torch.empty_like(w)
+        parts = self.parameters(out)
+        for number, layer in reversed(list(enumerate(self.layers))):
+            if layer.weight in self._shapes:
+                parts[layer.weight].copy_(torch.bmm(slope.mT, h[number]))
+            if layer.bias in self._shapes:
+                parts[layer.bias].copy_(slope.sum(1))
+            if number:
+                slope = torch.bmm(slope, parameters[layer.weight])
+                if self.layers[number - 1].phi:
+                    slope = self.layers[number - 1].phi.backward(slope, h[number])
+        return losses, out
