@@ -11,13 +11,13 @@ from torch.nn import functional
 from nets.linear_target import LinearTarget
 from nets.losses import cross_entropy, half_squares, mse, named
 from nets.stacked import StackedTarget, perceptron
-from nets.targets import Target
+from nets.targets import Samples, Target
 
 TWINS = {functional.cross_entropy: cross_entropy, functional.mse_loss: mse}  # means over samples, and the same of each sample
 SQUARES = {mse: "mse", half_squares: "half_squares"}
 
 
-class ModuleTarget(Target):
+class ModuleTarget(Samples):
     """L_B(w) = mean over the batch of loss(model_w(x), y), one chain after the other, or all at once by `torch.func.vmap`.
 
     moving and frozen: parameters by name; w in the order of moving. Measured on a CPU, vmap is slower than the loop for convolutions, which it
@@ -36,30 +36,23 @@ class ModuleTarget(Target):
         parameters = {name: part.view(shape) for (name, shape), part in parts}
         return self.loss(functional_call(self.model, {**parameters, **self.frozen}, (x,)), y).mean()
 
-    def _batch(self, index):
-        return (self.x, self.y) if index is None else (self.x[index], self.y[index])
-
-    def losses(self, w, index=None):
-        with torch.no_grad():
-            if self.mapped:
-                x, y = self._batch(index)
-                return vmap(self._one, (0, None, None) if index is None else 0)(w, x, y)
-            return torch.stack([self._one(row, *self._batch(None if index is None else index[c])) for c, row in enumerate(w)])
-
-    def gradients(self, w, index=None):
+    def _evaluate(self, w, x, y, shared, slope):
+        axes = (0, None, None) if shared else 0
         if self.mapped:
-            x, y = self._batch(index)
-            out, losses = vmap(self._slope, (0, None, None) if index is None else 0)(w, x, y)
+            if not slope:
+                with torch.no_grad():
+                    return vmap(self._one, axes)(w, x, y), None
+            out, losses = vmap(self._slope, axes)(w, x, y)
             return losses.detach(), out.detach()
-        out, losses = torch.empty_like(w), []
+        losses, out = w.new_empty(len(w)), torch.empty_like(w) if slope else None
         for c, row in enumerate(w):
-            x, y = self._batch(None if index is None else index[c])
-            with torch.enable_grad():
-                row = row.detach().requires_grad_()
-                loss = self._one(row, x, y)
+            with torch.set_grad_enabled(slope):
+                row = row.detach().requires_grad_(slope)
+                loss = self._one(row, x if shared else x[c], y if shared else y[c])
+                losses[c] = loss.detach()
+            if slope:
                 out[c] = torch.autograd.grad(loss, row)[0]
-            losses.append(loss.detach())
-        return torch.stack(losses), out
+        return losses, out
 
 
 def module_target(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nets.losses import cross_entropy, half_squares, mse
-from nets.targets import Target
+from nets.targets import Samples
 
 
 class Phi(NamedTuple):
@@ -70,7 +70,7 @@ def _altered(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks or nn.utils.parametrize.is_parametrized(module))
 
 
-class StackedTarget(Target):
+class StackedTarget(Samples):
     """L_B(w) of a perceptron; loss: (output (m, k), y (m, ...)) -> (m,). moving and frozen: parameters by name, w in the order of moving."""
 
     def __init__(self, layers: list[Linear], loss: Callable, x: Tensor, y: Tensor, moving: dict[str, Tensor], frozen: dict[str, Tensor]):
@@ -84,31 +84,27 @@ class StackedTarget(Target):
         parts = {name: part.unflatten(1, shape) for (name, shape), part in zip(self._shapes.items(), w.split(self._sizes, 1), strict=True)}
         return parts | {name: value.expand(len(w), *value.shape) for name, value in self._frozen.items()}
 
-    def _forward(self, w, index):
-        """The parameters, the activations h_0 = x, h_1, ..., outputs (C, B, k), and the targets (C, B, ...)."""
-        parameters = self.parameters(w)
-        if index is None:
-            x, y = self.x.expand(len(w), *self.x.shape), self.y.expand(len(w), *self.y.shape)
-        else:
-            x, y = self.x[index], self.y[index]
+    def _forward(self, parameters, x):
+        """The activations h_0 = x, h_1, ..., outputs, each (C, B, width)."""
         h = [x]
         for layer in self.layers:
             weight = parameters[layer.weight].mT
             z = torch.bmm(h[-1], weight) if layer.bias is None else torch.baddbmm(parameters[layer.bias][:, None], h[-1], weight)
             h.append(layer.phi.forward(z) if layer.phi else z)
-        return parameters, h, y
-
-    def losses(self, w, index=None):
-        with torch.no_grad():
-            _, h, y = self._forward(w, index)
-            return self._loss(h[-1], y)
+        return h
 
     def _loss(self, output, y):
         return self.loss(output.flatten(0, 1), y.flatten(0, 1)).unflatten(0, y.shape[:2]).mean(1)
 
     @torch.no_grad()
-    def gradients(self, w, index=None):
-        parameters, h, y = self._forward(w, index)
+    def _evaluate(self, w, x, y, shared, slope):
+        if shared:
+            x, y = x.expand(len(w), *x.shape), y.expand(len(w), *y.shape)
+        parameters = self.parameters(w)
+        h = self._forward(parameters, x)
+        return self._backward(w, parameters, h, y) if slope else (self._loss(h[-1], y), None)
+
+    def _backward(self, w, parameters, h, y):
         output = h.pop()
         if self.loss in SLOPES:
             losses, slope = self._loss(output, y), SLOPES[self.loss](output, y).div_(y.shape[1])
@@ -117,9 +113,9 @@ class StackedTarget(Target):
                 output.requires_grad_()
                 losses = self._loss(output, y)
                 (slope,) = torch.autograd.grad(losses.sum(), output)
-                losses = losses.detach()
+            losses, slope = losses.detach(), slope.clone()
         if self.layers[-1].phi:
-            slope = self.layers[-1].phi.backward(slope.clone(), output.detach())
+            slope = self.layers[-1].phi.backward(slope, output.detach())
         out = torch.empty_like(w)
         parts = self.parameters(out)
         for number, layer in reversed(list(enumerate(self.layers))):

@@ -29,6 +29,37 @@ class Target(ABC):
         """(losses (C,), gradients (C, D)), as `losses`; the gradients are the caller's to overwrite."""
 
 
+class Samples(Target):
+    """L_B(w) of n samples in memory, x (n, ...) and y (n, ...); passes over all of them go in pieces, so that memory does not grow with n."""
+
+    x: Tensor
+    y: Tensor
+    piece = 4096  # samples at once
+
+    @abstractmethod
+    def _evaluate(self, w: Tensor, x: Tensor, y: Tensor, shared: bool, slope: bool) -> tuple[Tensor, Tensor | None]:
+        """(losses (C,), gradients (C, D) if `slope`) on x (B, ...) of all chains if `shared`, else on each chain's own x (C, B, ...)."""
+
+    def _all(self, w, index, slope):
+        if index is not None:
+            return self._evaluate(w, self.x[index], self.y[index], False, slope)
+        if self.n <= self.piece:
+            return self._evaluate(w, self.x, self.y, True, slope)
+        losses, gradients = w.new_zeros(len(w)), torch.zeros_like(w) if slope else None
+        for x, y in zip(self.x.split(self.piece), self.y.split(self.piece), strict=True):
+            part, g = self._evaluate(w, x, y, True, slope)
+            losses.add_(part, alpha=len(x) / self.n)
+            if slope:
+                gradients.add_(g, alpha=len(x) / self.n)
+        return losses, gradients
+
+    def losses(self, w, index=None):
+        return self._all(w, index, False)[0]
+
+    def gradients(self, w, index=None):
+        return self._all(w, index, True)
+
+
 class Potential(Target):
     """L(w) = function(w): any differentiable function of w (C, D) -> (C,), each value of its own row only; no samples, so no batches.
 
