@@ -65,6 +65,7 @@ class Ranks:
         widths, _ = _checked(widths)
         if len(layers) != len(widths) - 1:
             raise ValueError(f"{len(layers)} ranks of layers for {len(widths)} widths; give one rank for each of the {len(widths) - 1} layers")
+        layers = [_whole(rank, f"rank of W_{s}", 0) for s, rank in enumerate(layers, 1)]
         for s, rank in enumerate(layers, 1):
             if not 0 <= rank <= min(widths[s - 1 : s + 1]):
                 raise ValueError(f"rank of W_{s} = {rank}; a {widths[s]} x {widths[s - 1]} matrix has rank 0 ... {min(widths[s - 1 : s + 1])}")
