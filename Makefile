@@ -21,7 +21,7 @@ help:
 
 serve: $(VENV)/.serve
 	@$(PY) -m dynamics.warm
-	$(PY) -m panel serve serve.py --address $(ADDRESS) --port $(PORT) --num-threads 2 $(SHOW) $(ARGS)
+	$(PY) -m panel serve serve.py --address $(ADDRESS) --port $(PORT) --num-threads 2 --unused-session-lifetime 60000 $(SHOW) $(ARGS)
 
 test: $(VENV)/.test
 	$(PY) -m pytest $(ARGS)

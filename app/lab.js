@@ -4,17 +4,17 @@
 const FRAMES_A_SECOND = 30
 
 const CELLS = {
-  potential: {dim: 1, title: "Landscape and trajectories", help: "K(w) = vx (Q(w) − a)² / 2, in nats per sample. Dots are trajectories at the moment shown. Pink strip: curvature above the stability line, ηH > 2. Dashed: the barrier. Triangles: minima with their exact λ."},
-  map: {dim: 2, title: "Landscape from above, and trajectories", help: "Level lines of log K, dark where K is small. Dots are trajectories with short tails. Triangles: minima with their exact λ. Move the pointer over the map to see noise and curvature there."},
-  density: {dim: 1, title: "Density of w over time", help: "How many trajectories are where, at every moment (log scale). Blue is A, orange is B. Dashed: the noise-free law of approach to a degenerate minimum."},
-  far: {dim: 2, title: "Distance to O over time", help: "Median and 10–90 % band of the Euclidean distance (of the first 1,000 trajectories). Dashed: the drift law where there is one."},
-  shares: {dim: 1, title: "Who is still left of the barrier", help: "Share per basin among the trajectories that never diverge, on a log axis. Dashed: exponential fit. Dash-dotted: the share that the Bayesian posterior gives this basin."},
-  near: {dim: 2, title: "Distance to the line over time", help: "Median and 10–90 % band, log axis: sticky directions show as a flat band, absorbing ones as a straight decline."},
+  potential: {title: "Landscape and trajectories", help: "K(w) = vx (Q(w) − a)² / 2, in nats per sample. Dots are trajectories at the moment shown. Pink strip: curvature above the stability line, ηH > 2. Dashed: the barrier. Triangles: minima with their exact λ."},
+  map: {title: "Landscape from above, and trajectories", help: "Level lines of log K, dark where K is small. Dots are trajectories with short tails. Triangles: minima with their exact λ. Move the pointer over the map to see noise and curvature there."},
+  density: {title: "Density of w over time", help: "How many trajectories are where, at every moment (log scale). Blue is A, orange is B. Dashed: the noise-free law of approach to a degenerate minimum."},
+  far: {title: "Distance to O over time", help: "Median and 10–90 % band of the Euclidean distance (of the first 1,000 trajectories). Dashed: the drift law where there is one."},
+  shares: {title: "Who is still left of the barrier", help: "Share per basin among the trajectories that never diverge, on a log axis. Dashed: exponential fit. Dash-dotted: the share that the Bayesian posterior gives this basin."},
+  near: {title: "Distance to the line over time", help: "Median and 10–90 % band, log axis: sticky directions show as a flat band, absorbing ones as a straight decline."},
   ending: {title: "Where they are, over the posterior", help: "Histogram of the ensemble at the moment shown (diverged ones left out, and counted above), over the normalised Bayesian posterior at n samples (grey)."},
   lambda: {title: "λ̂ converging", help: "n·β·(E[L] − L(w*)) from Markov chains tethered at the chosen minimum: running mean and ±2 Monte-Carlo standard errors. Orange: its exact value at this nβ and γ, by quadrature. Green: the exact learning coefficient λ, its limit as nβ grows."},
-  noise: {dim: 1, title: "Is noise proportional to curvature?", help: "Hessian H of K, Gauss–Newton = Fisher G, and B·Σ, the covariance of a batch gradient times the batch size. They agree exactly only where Q = 0."},
-  ellipse: {dim: 2, title: "Noise, curvature and Fisher at the pointer", help: "Axes: square roots of |eigenvalues|, each ellipse scaled to its own largest. For one output Σ has rank one: noise lives on a line, along ∇Q."},
-  newton: {dim: 2, title: "Why λ: the Newton polygon", help: "Dots: the exponents (i, j) of the terms x^i y^j of Q around the chosen point, in the coordinates of the last step below. The diagonal leaves the polygon at (d, d), and λ = 1/(2d) unless the face polynomial there has a real root of high multiplicity."},
+  noise: {title: "Is noise proportional to curvature?", help: "Hessian H of K, Gauss–Newton = Fisher G, and B·Σ, the covariance of a batch gradient times the batch size. They agree exactly only where Q = 0."},
+  ellipse: {title: "Noise, curvature and Fisher at the pointer", help: "Axes: square roots of |eigenvalues|, each ellipse scaled to its own largest. For one output Σ has rank one: noise lives on a line, along ∇Q."},
+  newton: {title: "Why λ: the Newton polygon", help: "Dots: the exponents (i, j) of the terms x^i y^j of Q around the chosen point, in the coordinates of the last step below. The diagonal leaves the polygon at (d, d), and λ = 1/(2d) unless the face polynomial there has a real root of high multiplicity."},
   volume: {title: "The volume law that defines λ and m", help: "V(ε): length or area of {K < ε} within 0.3 of the chosen point, by quadrature (dots). Green: c ε^λ (−log ε)^(m−1) with the exact λ and m."},
   energy: {title: "Free energy against n", help: "F = −log of the prior mean of exp(−n K), exact: of the whole box, and of each basin alone (in one dimension). The lower a basin's curve, the more posterior mass it has; where curves cross, Bayes changes its minimum. Try a slope a ≠ 0. Green: λ log n − (m − 1) log log n, shifted to agree at the largest n."},
   finite: {title: "What stands for λ at finite n", help: "Exact, by quadrature: n·E[K] under the posterior; WBIC / log n, the same at β = 1/log n; and n times the Bayes generalisation error averaged over data sets. All tend to λ, with m = 2 only like 1/log n."},
@@ -37,14 +37,6 @@ export function render({model, view}) {
     node.append(ICONS[text] ? icon(text) : text)
     return node
   }
-  const theme = button("◐", "Light or dark", () => setTheme(root.dataset.theme === "dark" ? "light" : "dark"))
-  const projector = button("A⁺", "Larger type, for a projector", () => { root.classList.toggle("projector"); paint() })
-  const share = button("Copy link", "Copy a link to exactly this picture", async () => {
-    const link = window.location.href
-    try { await navigator.clipboard.writeText(link); share.textContent = "Copied" }
-    catch { window.prompt("Link to this picture", link) }
-    setTimeout(() => { share.textContent = "Copy link" }, 1500)
-  })
   const story = element("select", {class: "story-choice", title: "Figures of the literature, and what became of their claims", "aria-label": "Preset", onchange: event => model.send_msg({preset: event.target.value})})
   const header = element("header", {},
     element("a", {class: "brand", href: window.location.pathname, title: "Start afresh"}, element("span", {class: "logo", "aria-hidden": "true"}), element("span", {text: "lambdascape"})),
@@ -53,8 +45,8 @@ export function render({model, view}) {
     element("span", {class: "spring"}),
     button("Surprise me", "Another interesting setting", () => model.send_msg({action: "surprise"})),
     button("New noise", "Same settings, next seed", () => model.send_msg({action: "noise"})),
-    button("Reset", "Back to the start (r)", () => model.send_msg({action: "reset"})),
-    share, projector, theme)
+    button("Reset", "Reset: back to the start (r)", () => model.send_msg({action: "reset"})),
+    copyLink())
 
   // player
   const scrub = element("input", {type: "range", min: 0, max: 1, value: 0, class: "scrub", "aria-label": "Time", title: "Drag through the run"})
@@ -68,24 +60,25 @@ export function render({model, view}) {
 
   const says = element("p", {class: "says", "aria-live": "polite"})
   const card = element("section", {class: "card", hidden: true})
-  const notices = element("div", {class: "notices", role: "alert"})
   const grid = element("div", {class: "grid"})
   const cells = {}
-  const children = model.get_child("figures")
-  model.names.forEach((name, i) => {
-    const {title, help} = CELLS[name]
-    const legend = element("div", {class: "legend"})
-    const caption = element("figcaption", {}, element("h2", {text: title, "data-help": help, tabindex: 0}), legend)
-    const figure = element("figure", {class: `cell ${name}`, "data-name": name}, caption, children[i])
-    cells[name] = {figure, legend, title: caption.firstChild}
-    grid.append(figure)
-  })
+  const adopt = () => { // the figures that are new, at their places
+    const children = model.get_child("figures")
+    model.names.forEach(([name, dim], i) => {
+      if (cells[name]) return
+      const {title, help} = CELLS[name]
+      const legend = element("div", {class: "legend"})
+      const caption = element("figcaption", {}, element("h2", {text: title, "data-help": help, tabindex: 0}), legend)
+      const figure = element("figure", {class: `cell ${name}`, "data-name": name, hidden: stage.meta && dim && dim !== stage.meta.dim}, caption, children[i])
+      cells[name] = {figure, legend, dim, title: caption.firstChild}
+      const order = Object.keys(CELLS), next = order.slice(order.indexOf(name) + 1).find(later => cells[later])
+      grid.insertBefore(figure, next ? cells[next].figure : why)
+    })
+  }
   const why = element("section", {class: "why"}, element("h2", {text: "How λ is found, step by step", "data-help": "Exact, in rational arithmetic, for the point chosen under “Estimate λ”."}), ...[].concat(model.get_child("steps")))
   const main = element("main", {}, card, says, player, grid)
   grid.append(why)
-  root.append(header, element("div", {class: "body"}, side, main), notices)
-  const bubble = element("div", {class: "bubble", role: "tooltip", hidden: true})
-  root.append(bubble)
+  root.append(header, element("div", {class: "body"}, side, main), noticeBoard(model), helpBubble(root))
 
   // playing
   let playing = false, last = 0, loose = 0, first = true
@@ -96,6 +89,7 @@ export function render({model, view}) {
     const text = `step ${time.toLocaleString("en")} of ${meta.steps[meta.steps.length - 1].toLocaleString("en")} · diverged ${lost.join(", ")} of ${meta.n.toLocaleString("en")}`
     if (clock.textContent !== text) clock.textContent = text
   })
+  adopt()
   const pause = () => { playing = false; play.replaceChildren(icon("play")) }
   const toggle = () => {
     if (playing) return pause()
@@ -150,18 +144,11 @@ export function render({model, view}) {
   const pointed = () => {
     if (stage.meta?.dim === 2 && stage.pointer) legend("ellipse", [chip("h line", "H"), chip("g dash", "G"), chip("b line", "BΣ"), element("span", {class: "words", text: stage.at(...stage.pointer)})])
   }
-  const remember = query => { // the address is the state; how it looks stays with the visitor
-    const now = new URLSearchParams(window.location.search), next = new URLSearchParams(query)
-    for (const name of ["page", "theme", "projector"]) if (now.has(name)) next.set(name, now.get(name))
-    const text = `?${next.toString().replaceAll("%2C", ",")}`
-    if (text !== window.location.search) window.history.replaceState(null, "", text)
-  }
   const fresh = () => {
     const before = stage.meta?.dim
-    stage.spread()
-    if (!stage.meta) return
+    if (!stage.spread()) return
     if (before !== stage.meta.dim) stage.pointer = stage.meta.pointer
-    for (const [name, cell] of Object.entries(cells)) cell.figure.hidden = CELLS[name].dim !== undefined && CELLS[name].dim !== stage.meta.dim
+    for (const cell of Object.values(cells)) cell.figure.hidden = cell.dim && cell.dim !== stage.meta.dim
     legends()
     pointed()
     if (says.textContent !== stage.meta.says) says.textContent = stage.meta.says
@@ -171,7 +158,12 @@ export function render({model, view}) {
     root.dataset.law = stage.exact?.key ?? ""
     // the next picture is sent once this one is on the screen
     requestAnimationFrame(() => setTimeout(() => model.send_msg({drawn: stage.meta.drawn})))
-    if (first) { first = false; stage.draw(0); if (model.autoplay) toggle() }
+    if (first) {
+      first = false
+      const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches
+      stage.draw(still ? stage.frames - 1 : 0)
+      if (!still) toggle()
+    }
   }
   const estimated = () => {
     const meta = stage.estimate()
@@ -198,8 +190,10 @@ const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash
       chip("exact line", finite.limitWords), finite.without && element("span", {class: "words", text: finite.without})] : [element("span", {class: "words", text: "for fresh data and a = 0"})])
     root.dataset.geometry = meta.point
   }
-  const paint = () => stage.paint(root.dataset.theme === "dark", root.classList.contains("projector") ? 1.4 : 1)
-  const setTheme = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint(); if (stage.meta?.dim === 1) stage.spread(); try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ } }
+  const paint = () => {
+    stage.paint(root.dataset.theme === "dark", root.classList.contains("projector") ? 1.4 : 1)
+    if (stage.meta?.dim === 1) stage.spread() // the density is an image of the theme's colours
+  }
   const showControls = () => controls.show(model.controls.groups)
   // what MathJax draws has no words of its own: the formulas' TeX for readers of the screen
   const worded = (container, words) => {
@@ -223,9 +217,6 @@ const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash
       ...(figure ? [element("details", {class: "whole", open: true, ontoggle: () => fit()}, element("summary", {text: "All runs of this preset in one figure (below: one of them)"}), element("img", {src: figure, alt: `${verdict}`}))] : []))
     fit()
   }
-  const showNotices = () => {
-    notices.replaceChildren(...model.notices.map(text => element("p", {}, element("span", {text}), button("×", "Dismiss", event => event.target.closest("p").remove()))))
-  }
   stage.model("law").properties.data.change.connect(() => { if (stage.law()) { stage.draw(stage.step); legends() } root.dataset.law = stage.exact?.key ?? "" })
   const store = stage.model("store"), estimate = stage.model("estimate")
   store.properties.data.change.connect(fresh)
@@ -233,37 +224,31 @@ const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash
   estimate.properties.data.change.connect(estimated)
   model.on("controls", showControls)
   model.on("story", showStory)
-  model.on("notices", showNotices)
 
   // the pointer on the map: Bokeh reports it in data coordinates
-  const map = stage.model("map")
-  map?.on_event?.("mousemove", event => {
+  const follow = () => stage.model("map")?.on_event("mousemove", event => {
     if (stage.meta?.dim !== 2 || !Number.isFinite(event.x)) return
     stage.pointer = [event.x, event.y]
     stage.noise()
     pointed()
   })
+  if (cells.map) follow()
+  const layout = view.compute_layout.bind(view) // a resize while figures are being made would lay out what is not there yet
+  view.compute_layout = () => { if (view.child_views.every(({el}) => el.isConnected)) layout() }
+  model.on("figures", () => {
+    const flat = !cells.map
+    adopt()
+    if (flat && cells.map) follow()
+    paint()
+    fit()
+    fresh()
+    estimated()
+    reasoned()
+  })
 
-  // help bubbles on hover and focus
-  const help = event => {
-    const target = event.composedPath().find(node => node.dataset?.help)
-    if (!target) { bubble.hidden = true; return }
-    bubble.textContent = target.dataset.help
-    bubble.hidden = false
-    const box = target.getBoundingClientRect(), frame = root.getBoundingClientRect()
-    bubble.style.left = `${Math.max(8, Math.min(box.left - frame.left, frame.width - 330))}px`
-    bubble.style.top = `${box.bottom - frame.top + 6}px`
-  }
-  root.addEventListener("mouseover", help)
-  root.addEventListener("focusin", help)
-
-  let saved = null
-  try { saved = localStorage.getItem("lambdascape-theme") } catch { /* private window */ }
-  setTheme(model.theme || saved || (window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"))
-  if (model.projector) root.classList.add("projector")
+  header.append(...looks(root, model, paint))
   showControls()
   showStory()
-  showNotices()
   fresh()
   estimated()
   reasoned()

@@ -17,11 +17,16 @@ def jobs() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(4, thread_name_prefix="job")
 
 
+class Abandoned(Exception):
+    """Raised by work that has asked `stale()` and stops in the middle of a piece."""
+
+
 class Latest:
     """`work(value)` yields results, each handed to `publish` (from a thread); calling this with a newer value abandons the older.
 
     After a result of `work` that is a float, the next is computed only after so many seconds without a newer request; after one that
-    `slow` says goes to the browser, only once `shown()` has been called (or `ANSWER` seconds have passed).
+    `slow` says goes to the browser, only once `shown()` has been called (or `ANSWER` seconds have passed). A long piece of work may ask
+    `stale` whether its result is still wanted, and raise `Abandoned`.
     """
 
     def __init__(self, work: Callable[[object], Iterator], publish: Callable[[object], None], slow: Callable[[object], bool] = lambda result: False):
@@ -37,6 +42,11 @@ class Latest:
             self.wanted = value
             if self.phase in ("free", "resting"):
                 self._go()
+
+    @property
+    def stale(self) -> bool:
+        """Is there a newer value, or nobody to show a result to?"""
+        return self.wanted is not None or self.phase == "closed"
 
     def shown(self) -> None:
         """The browser has drawn the last picture."""
@@ -80,11 +90,16 @@ class Latest:
             result = next(self.steps, None)
             if result is not None and not isinstance(result, float):
                 self.publish(result)
+        except Abandoned:
+            self.steps, result = iter(()), None
         except Exception as error:
             log.exception("a computation failed")
             self.steps = iter(())
             result = error
-            self.publish(error)
+            try:
+                self.publish(error)
+            except Exception:  # the page itself is broken; a newer request may still find it mended
+                log.exception("a failure could not be shown")
         with self.lock:
             if self.phase != "busy":
                 return

@@ -9,11 +9,12 @@ import pathlib
 import random
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+import numpy as np
 import panel as pn
 import param
 from bokeh.models import ColumnDataSource
@@ -23,7 +24,7 @@ from app.estimates import estimates
 from app.exact import exact, key
 from app.geometry import geometry
 from app.lab import Bayes, Lab
-from app.live import IDLE, Latest
+from app.live import IDLE, Abandoned, Latest
 from app.picture import picture, results
 from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Online, Posterior, Simulation, Sweep, Uniform
 from dynamics.presets import PRESETS, Verdict, judge
@@ -35,28 +36,28 @@ MOST = 5e8  # trajectory-steps a page may ask for: some 5 s on two cores
 FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; } ol { margin: .3em 0; } li { margin: .6em 0; }"
 log = logging.getLogger(__name__)
 
-FIGURES = {
-    "potential": figures.landscape_1d,
-    "map": figures.landscape_2d,
-    "density": figures.density,
-    "far": functools.partial(figures.bands, "far", "distance to O", log=False),
-    "shares": figures.shares,
-    "near": functools.partial(figures.bands, "near", "distance", log=True),
-    "ending": figures.ending,
-    "lambda": figures.lambda_hat,
-    "noise": figures.noise_1d,
-    "ellipse": figures.noise_2d,
-    "newton": figures.newton,
-    "volume": figures.volume_law,
-    "energy": figures.free_energy,
-    "finite": figures.finite,
+FIGURES = {  # name: (only for landscapes of so many variables, or 0; made with the page, or once its first picture is seen; how)
+    "potential": (1, True, figures.landscape_1d),
+    "map": (2, True, figures.landscape_2d),
+    "density": (1, True, figures.density),
+    "far": (2, True, functools.partial(figures.bands, "far", "distance to O", log=False)),
+    "shares": (1, True, figures.shares),
+    "near": (2, True, functools.partial(figures.bands, "near", "distance", log=True)),
+    "ending": (0, True, figures.ending),
+    "lambda": (0, True, figures.lambda_hat),
+    "noise": (1, True, figures.noise_1d),
+    "ellipse": (2, True, figures.noise_2d),
+    "newton": (2, False, figures.newton),
+    "volume": (0, False, figures.volume_law),
+    "energy": (0, False, figures.free_energy),
+    "finite": (0, False, figures.finite),
 }
 
 
 class LabView(pn.custom.JSComponent):
     """The lab in the browser: controls, player and figures. Values come up as messages; everything it shows goes down as parameters."""
 
-    names = param.List(doc="the figures, in order")
+    names = param.List(doc="the figures, in order: [name, only for so many variables or 0]")
     figures = pn.custom.Children()
     formula = pn.custom.Child()
     steps = pn.custom.Child()
@@ -66,9 +67,9 @@ class LabView(pn.custom.JSComponent):
     notices = param.List(doc="messages about what could not be used")
     theme = param.String()
     projector = param.Boolean()
-    autoplay = param.Boolean(default=True)
     style = param.String()
 
+    _render_policy = "manual"  # more figures may come, and those that are there stay
     _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "polynomial", "stage", "lab"))
 
     def __init__(self, heard, **values):
@@ -88,6 +89,19 @@ class Picture(NamedTuple):
     key: str
 
 
+def pack(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, dict]:
+    """(all bytes in one array, {name: (type, shape, first byte)}): a column costs the browser a message of its own, so all travel in one."""
+    places, at = {}, 0
+    for name, array in arrays.items():
+        at += -at % 8
+        places[name] = (array.dtype.name, array.shape, at)
+        at += array.nbytes
+    whole = np.zeros(at, np.uint8)
+    for name, (_, _, first) in places.items():
+        whole[first : first + arrays[name].nbytes] = np.frombuffer(np.ascontiguousarray(arrays[name]), np.uint8)
+    return whole, places
+
+
 class Estimated(NamedTuple):
     """Arrays for the figure of lambda-hat."""
 
@@ -104,15 +118,20 @@ def affordable(state: Lab) -> Lab:
     return state
 
 
-def work(state: Lab):
-    """All that a state shows, coarse first: what `Latest` iterates over."""
+def work(state: Lab, stale: Callable[[], bool] = lambda: False):
+    """All that a state shows, coarse first: what `Latest` iterates over. A fine run is left as soon as it is `stale`; a draft is always shown."""
+
+    def watch(step: int) -> None:
+        if stale():
+            raise Abandoned
+
     affordable(state)
     draft, named = state.run.n > DRAFT, (urlencode(lab.encode(state), safe=","), key(state))
     outcomes = results(state, DRAFT)
     yield Picture(picture(state, outcomes), draft, *named)
     yield IDLE
     if draft:
-        outcomes = results(state, state.run.n)
+        outcomes = results(state, state.run.n, watch)
         yield Picture(picture(state, outcomes), False, *named)
     if state.preset:
         yield judged(state.preset, outcomes["a"])._replace(state=state)
@@ -208,8 +227,6 @@ class Session:
         self.formula, self.steps = typeset(formula(self.state)), typeset("")
         self.view = LabView(
             self.hear,
-            names=list(FIGURES),
-            figures=self.figures(),
             formula=self.formula,
             steps=self.steps,
             controls=self.controls(),
@@ -222,18 +239,27 @@ class Session:
             sizing_mode="stretch_width",
             margin=0,
         )
+        self.figures: dict[str, pn.pane.Bokeh] = {}
+        self.complete = False
+        self.furnish()
         self.doc = pn.state.curdoc
         self.drawn = 0
-        self.latest = Latest(work, self.publish, slow=lambda result: isinstance(result, Picture))
+        self.latest = Latest(lambda state: work(state, lambda: self.latest.stale), self.publish, slow=lambda result: isinstance(result, Picture))
         self.show_at_once()
 
     def controls(self) -> dict:
         return {"version": next(self.version), "groups": lab.controls(self.state)}
 
-    def figures(self) -> list[pn.pane.Bokeh]:
-        made = [figures.lean(make()) for make in FIGURES.values()]
-        made[0].tags = [self.store, self.estimate, self.law, self.geometry]  # part of the document, so that the browser finds them
-        return [pn.pane.Bokeh(figure, sizing_mode="stretch_width", margin=0) for figure in made]
+    def furnish(self) -> None:
+        """Make the figures that the state needs and that are not there yet."""
+        for name, (dim, at_once, make) in FIGURES.items():
+            if name not in self.figures and dim in (0, self.state.run.landscape.dim) and (at_once or self.complete):
+                made = figures.lean(make())
+                if not self.figures:  # part of the document, so that the browser finds them
+                    made.tags = [self.store, self.estimate, self.law, self.geometry]
+                self.figures[name] = pn.pane.Bokeh(made, sizing_mode="stretch_width", margin=0)
+        if len(self.figures) > len(self.view.names):
+            self.view.param.update(names=[[name, FIGURES[name][0]] for name in self.figures], figures=list(self.figures.values()))
 
     def show_at_once(self) -> None:
         """The first picture is part of the page; computed once for all who open the same link."""
@@ -246,9 +272,9 @@ class Session:
 
     def _columns(self, shown: Picture) -> dict:
         self.drawn += 1
-        more = json.dumps({"drawn": self.drawn, "draft": shown.draft, "query": shown.query, "key": shown.key})
-        meta = f"{shown.arrays['meta'][:-1]}, {more[1:]}"  # two JSON objects in one
-        return {name: [value] for name, value in shown.arrays.items()} | {"meta": [meta]}
+        meta, (whole, places) = shown.arrays["meta"], pack({name: value for name, value in shown.arrays.items() if name != "meta"})
+        more = json.dumps({"drawn": self.drawn, "draft": shown.draft, "query": shown.query, "key": shown.key, "places": places})
+        return {"meta": [f"{meta[:-1]}, {more[1:]}"], "arrays": [whole]}  # two JSON objects in one
 
     def publish(self, result) -> None:
         """From a thread: hand over a result to the page's document."""
@@ -259,6 +285,8 @@ class Session:
         match result:
             case Picture():
                 self.store.data = self._columns(result)
+                if not result.draft:
+                    self.typeset()
             case Estimated(arrays):
                 self.estimate.data = {name: [value] for name, value in arrays.items()}
             case Reasons(arrays, steps):
@@ -281,6 +309,9 @@ class Session:
             return
         if "drawn" in message:
             self.latest.shown()
+            if not self.complete:
+                self.complete = True
+                self.furnish()
         elif isinstance(message.get("set"), dict):
             self.change({str(name): str(text) for name, text in list(message["set"].items())[:50]})
         elif message.get("preset") in PRESETS:
@@ -304,13 +335,19 @@ class Session:
         with pn.io.hold():
             if rebuild or lab.shape(before) != lab.shape(state):
                 self.view.controls = self.controls()
-            if before.run.landscape != state.run.landscape or lab.shape(before) != lab.shape(state):
-                self.formula.object = formula(state)
-                self.view.tex = formulas(state)
+            if lab.shape(before) != lab.shape(state):
+                self.typeset()
+            if before.run.landscape.dim != state.run.landscape.dim:
+                self.furnish()
             if state.preset != before.preset or (state.preset and state != before):
                 self.view.story = story(state)
             self.view.notices = list(messages)
         self.latest(state)
+
+    def typeset(self) -> None:
+        """The formulas: 30 ms of the browser's time, so not while a slider moves."""
+        if (text := formula(self.state)) != self.formula.object:
+            self.formula.object, self.view.tex = text, formulas(self.state)
 
     def close(self) -> None:
         """The tab has gone: stop computing and let go of everything."""

@@ -5,6 +5,7 @@ Small numbers only: counts as uint16, positions of some trajectories as float32;
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -22,9 +23,9 @@ GRID = 400
 TERRAIN = 150
 
 
-def results(lab: Lab, n: int) -> dict[str, Result]:
-    """The runs of A and B with at most n trajectories each, on the same noise."""
-    return {name: replace(lab.run, rule=rule, n=min(n, lab.run.n)).run() for name, rule in lab.rules.items()}
+def results(lab: Lab, n: int, watch: Callable[[int], None] | None = None) -> dict[str, Result]:
+    """The runs of A and B with at most n trajectories each, on the same noise; `watch` is called now and then with the step, and may raise."""
+    return {name: replace(lab.run, rule=rule, n=min(n, lab.run.n)).run(watch=watch) for name, rule in lab.rules.items()}
 
 
 def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str]:
@@ -194,8 +195,11 @@ def _two(lab: Lab, outcomes) -> dict:
     log = np.log10(np.maximum(K, high * 1e-6))
     depth = np.clip((log - log.min()) / (np.log10(high) - log.min()), 0, 1)
     arrays = {"terrain": (90 + 165 * depth).astype(np.uint8)}
-    levels = contour_generator(x, y, log)
-    pieces = [np.vstack([line, [[np.nan, np.nan]]]) for level in np.linspace(log.min(), np.log10(high), 10)[2:] for line in levels.lines(level)]
+    levels, heights = contour_generator(x, y, log), np.linspace(log.min(), np.log10(high), 10)[2:]
+    if landscape.of == "Q" and len(landscape.products()) == 1:  # K has a valley where Q - a has a smooth zero: its levels are those of Q
+        levels = contour_generator(x, y, landscape.Q(np.stack(np.meshgrid(x, y), axis=-1))[..., 0] - lab.run.data.slope)
+        heights = [sign * math.sqrt(2 * 10**level / lab.run.data.vx) for level in heights for sign in (1, -1)]
+    pieces = [np.vstack([line, [[np.nan, np.nan]]]) for level in heights for line in levels.lines(level)]
     path = np.concatenate(pieces) if pieces else np.zeros((0, 2))
     arrays |= {"level-x": path[:, 0].astype(np.float32), "level-y": path[:, 1].astype(np.float32)}
     origin, line = landscape.minima[0], landscape.line

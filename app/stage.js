@@ -8,16 +8,32 @@ const ON_BLACK = {"#0072b2": "#56b4e9", "#d55e00": "#f08a4b", "#009e73": "#3ccf9
 const RGB = {light: {a: [0, 114, 178], b: [213, 94, 0]}, dark: {a: [86, 180, 233], b: [240, 138, 75]}}
 const TAIL = 12 // frames of tail behind a moving point
 
+// Bokeh asks the style sheet for every visual property of every glyph at every paint, half of a slider's time; ours sets none
+Bokeh.require("core/visuals/visual").VisualProperties.prototype._get_css_value = () => ""
+
+// the arrays that travel as one; Bokeh's images are arrays that know their shape
+const BYTES = {int8: 1, uint8: 1, int16: 2, uint16: 2, int32: 4, uint32: 4, float32: 4, float64: 8}
+const unpacked = (whole, places) => Object.fromEntries(Object.entries(places).map(([name, [dtype, shape, at]]) => {
+  const first = whole.byteOffset + at, size = BYTES[dtype] * shape.reduce((product, length) => product * length, 1)
+  return [name, Bokeh.require("core/util/ndarray").ndarray(whole.buffer.slice(first, first + size), {dtype, shape})]
+}))
+
 class Stage {
   constructor(view, onstep) {
     this.doc = view.model.document
     this.onstep = onstep
     this.step = 0
     this.pointer = null
+    this.known = new Map()
+    this.arrays = {}
   }
 
-  model(name) { return this.doc.get_model_by_name(name) }
-  get(name) { return this.store.data[name]?.[0] }
+  model(name) { // Bokeh looks through all models for a name
+    const found = this.known.get(name) ?? this.doc.get_model_by_name(name)
+    if (found) this.known.set(name, found)
+    return found
+  }
+  get(name) { return this.arrays[name] }
   fill(name, data) { this.model(name)?.setv({data}, {sync: false}) } // not sent back to the server
   range(figure, axis, start, end) {
     const range = this.model(figure)?.[`${axis}_range`]
@@ -29,12 +45,12 @@ class Stage {
 
   spread() { // everything that does not move with time
     this.store = this.model("store")
-    const text = this.get("meta")
-    if (!text) return
-    this.meta = JSON.parse(text)
+    const text = this.store.data.meta?.[0], meta = text && JSON.parse(text)
+    if (!text || !this.model(meta.dim === 1 ? "potential" : "map")) return false // its figures are still to come
+    this.meta = meta
+    this.arrays = unpacked(this.store.data.arrays[0], this.meta.places)
     const [from, to, bins] = this.meta.bins
-    this.meta.edges = Array.from({length: bins + 1}, (_, i) => from + (to - from) * i / bins)
-    const {meta} = this
+    meta.edges = Array.from({length: bins + 1}, (_, i) => from + (to - from) * i / bins)
     const last = meta.steps[meta.steps.length - 1]
     this.step = Math.min(this.step, this.frames - 1)
     for (const name of ["density", "far", "near", "shares"]) this.range(name, "x", 0, last)
@@ -44,6 +60,7 @@ class Stage {
     this.noise()
     this.law()
     this.draw(this.step)
+    return true
   }
 
   spread1(last) {

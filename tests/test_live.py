@@ -234,6 +234,46 @@ def test_after_closing_nothing_is_computed_published_or_kept(screen, latest):
     assert "b" not in work.begun and ask.phase == "closed" and not list(ask.steps) and ask.wanted in (None, "b")
 
 
+def test_work_that_finds_itself_stale_is_left_in_the_middle_of_a_piece(screen, latest):
+    left = threading.Event()
+
+    def work(value):
+        while value == "old":
+            if ask.stale:
+                left.set()
+                raise live.Abandoned
+            time.sleep(0.001)
+        yield value
+
+    ask = latest(work)
+    ask("old")
+    until(lambda: ask.phase == "busy")
+    time.sleep(0.02)
+    assert not left.is_set()
+    ask("new")
+    assert screen.until(lambda seen: seen == ["new"]) and left.wait(SOON)  # and nothing was said about it
+
+
+def test_a_page_that_cannot_be_told_of_a_failure_is_told_of_the_next_result(latest, screen, caplog):
+    def fail(result):
+        if isinstance(result, Exception):
+            raise Stop("nobody hears")
+        screen(result)
+
+    def work(value):
+        if value == "bad":
+            raise Stop("on purpose")
+        yield value
+
+    ask = Latest(work, fail)
+    ask("bad")
+    until(lambda: ask.phase == "free")
+    ask("good")
+    assert screen.until(lambda seen: seen == ["good"])
+    ask.close()
+    assert "a failure could not be shown" in caplog.text
+
+
 def test_closing_stops_a_rest(screen, latest):
     ask = latest(lambda value: iter([1, 0.05, 2]))
     ask("a")

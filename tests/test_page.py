@@ -364,6 +364,15 @@ def test_every_landscape_and_every_optimiser_draws(lab):
     assert "B (" not in lab.says and "B " not in lab.clock
 
 
+def test_who_asks_for_less_motion_finds_the_run_at_its_end_and_standing_still(browser, site):
+    window = Visitor(browser, site.home, reduced_motion="reduce").open()
+    clock = window.page.locator(".clock")
+    assert clock.inner_text().startswith("step 200 of 200")
+    window.page.locator(".play").click()  # who asks for it gets it
+    window.page.wait_for_function("() => !document.lab.querySelector('.clock').textContent.startsWith('step 200 of 200')")
+    window.close()
+
+
 def test_nothing_moves_while_sliders_do(lab):
     lab.page.wait_for_selector(".lab[data-estimated]")
     before = lab.boxes()
@@ -544,7 +553,8 @@ def test_presets_show_their_claim_and_what_this_run_says_about_it(lab):
             """([name, cite, claim]) => {
               const text = document.lab.querySelector(".card").innerText, verdict = document.lab.querySelector(".card .verdict span")?.innerText ?? ""
               return new URLSearchParams(location.search).get("preset") === name && text.includes(cite) && text.includes(claim)
-                && /(Holds|Does not hold|Cannot be told)/.test(text) && verdict.length > 20 }""",  # in one look: the card changes while the run goes on
+                && /(Holds|Does not hold|Cannot be told)/.test(text)
+                && verdict.length > 20 }""",  # in one look: the card changes while the run goes on
             arg=[name, PRESETS[name].cite, PRESETS[name].claim],
         )
         if name in many:
@@ -687,10 +697,11 @@ def test_sessions_go_when_their_windows_close(browser, inside):
         for window in windows:
             window.close()
         end = time.perf_counter() + 20
-        while census()["sessions"] and time.perf_counter() < end:
-            time.sleep(0.2)
+        while census()["sessions"] > others and time.perf_counter() < end:
+            time.sleep(0.5)
         return census()
 
+    others = census()["sessions"]  # made by other tests
     base, before = leave(look(2)), memory()
     windows = look(4)
     assert census() == {name: number + 4 for name, number in base.items()}
@@ -699,6 +710,18 @@ def test_sessions_go_when_their_windows_close(browser, inside):
     # what jobs work with is counted too, four at a time: `bench_page.py` measures sessions alone, by twenty
     assert during - before < 4 * 6 + 4 * 10
     assert memory() - before < 40
+
+
+def test_many_who_open_the_page_at_once_all_get_its_final_picture_and_every_panel(browser, site):
+    windows = [Visitor(browser, site.home, reduced_motion="reduce") for _ in range(6)]
+    for window in windows:
+        window.page.goto(site.home, wait_until="commit")
+    for window in windows:
+        window.settle()
+        window.page.wait_for_selector(".lab[data-estimated]")
+        window.page.wait_for_selector(".lab[data-geometry]")
+    for window in windows:
+        window.close()
 
 
 def test_a_visitor_whose_page_cannot_be_made_gets_a_way_out(browser, inside, monkeypatch, caplog):
