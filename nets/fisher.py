@@ -11,6 +11,7 @@ from nets.layers import Block, blocks, formed, forward, layers, scores
 from nets.optimisers import Alpha, Direction, Epsilon, Lookahead, Momentum, Optimiser, Rate, Stepper
 
 DENSE = 1500  # parameters up to which the matrix F itself is formed
+EXACT = 1e-14  # rho below so much of tr F is lost in float64
 LOOK = 10  # steps between two looks at the largest eigenvalue
 
 Labels = Literal["sampled", "true", "empirical"]
@@ -71,7 +72,7 @@ class _Fisher(Stepper):
         self.memory["t"] += 1
         matrix.diagonal().add_(rho)
         factor, failed = torch.linalg.cholesky_ex(matrix)
-        if failed:
+        if failed or rho < EXACT * trace:
             raise ValueError(f"F + rho I cannot be inverted: rho = {rho:.3g} is lost beside tr F = {trace:.3g}; choose a larger epsilon or alpha")
         if self.dense:
             direction = torch.cholesky_solve(gradient.double()[:, None], factor)[:, 0].to(gradient.dtype)
@@ -93,7 +94,5 @@ def per_sample(stepper, x: Tensor, y: Tensor, loss) -> tuple[Tensor, Tensor, lis
             output = stepper.model(x)
         return value, gradient, formed(stepper.model, x, scores(stepper.rule.fisher, loss, output, y, stepper.generator))
     trace = forward(stepper.model, stepper.layers, x)
-    value = loss(trace.output, y).mean()
-    vectors = scores(stepper.rule.fisher, loss, trace.output, y, stepper.generator)
-    found = blocks(stepper.layers, trace, vectors)
-    return value.detach(), stepper.flat(torch.autograd.grad(value, stepper.parameters, materialize_grads=True)), found
+    value, gradient = stepper.differentiated(loss(trace.output, y))
+    return value, gradient, blocks(stepper.layers, trace, scores(stepper.rule.fisher, loss, trace.output, y, stepper.generator))

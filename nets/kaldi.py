@@ -17,6 +17,7 @@ from nets.optimisers import Direction, Lookahead, Momentum, Optimiser, Rate, Ste
 
 LOOK = 50  # steps between two looks at the eigenvalues of the preconditioner
 FIRST = 10  # steps at the start that all update the statistics
+LOST = 1e-9  # ratio of squares below which rows of R are made orthonormal anew, as Kaldi itself does
 PERIOD = 4  # later, steps from one update to the next
 
 
@@ -72,7 +73,7 @@ def updated(axis: Axis, x: Tensor, h: Tensor, rule: OnlineNGD) -> Axis:
     """The statistics after the gradient x (N, D), with h = x W^T (N, R): one step of subspace iteration on T = eta X^T X/N + (1 - eta) F.
 
     With F = R^T diag(d) R + rho I, Y = R T and Y Y^T = Z = U C U^T, R' = C^(-1/2) U^T Y has orthonormal rows and d' + rho' = sqrt C.
-    The paper writes Z out with R R^T = I, so it inherits errors of R and of its terms; Y Y^T in float64 makes R' orthonormal whatever they were.
+    The paper writes Z out with R R^T = I, so it inherits errors of R and of its terms; here Z = Y Y^T in float64 mends them.
     """
     rank, dim = axis.w.shape
     new, old = rule.eta / len(x), 1 - rule.eta
@@ -85,12 +86,17 @@ def updated(axis: Axis, x: Tensor, h: Tensor, rule: OnlineNGD) -> Axis:
     else:
         z = y @ y.T
     c, u = torch.linalg.eigh(z)
+    c, u = c.flip(0), u.flip(1)
     level = torch.maximum(c, (old * axis.rho) ** 2).sqrt()
-    square = torch.linalg.vector_norm(x, dtype=axis.w.dtype) ** 2
+    r = (u.T @ y) / level[:, None]
+    if not rule.paper_mode and c[-1] < LOST * c[0]:  # from a gradient of low rank: the last rows are rounding, any orthonormal ones will do
+        q, triangle = torch.linalg.qr(r.T)
+        r = (q * torch.where(triangle.diagonal() < 0, -1.0, 1.0)).T
+    square = torch.linalg.vector_norm(x, dtype=torch.promote_types(x.dtype, axis.w.dtype)).to(axis.w.dtype) ** 2
     rho = (new * square + old * (dim * axis.rho + axis.d.sum()) - level.sum()) / (dim - rank)
     floor = torch.clamp(rule.delta * level.max(), min=rule.eps)
     d, rho = torch.maximum(level - rho, floor), torch.maximum(rho, floor)
-    return Axis((_roots(d, rho, dim, rule.alpha) / level)[:, None] * (u.T @ y), d, rho)
+    return Axis(_roots(d, rho, dim, rule.alpha)[:, None] * r, d, rho)
 
 
 def _roots(d: Tensor, rho: Tensor, dim: int, alpha: float) -> Tensor:

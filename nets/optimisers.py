@@ -87,8 +87,14 @@ class Stepper(abc.ABC):
 
     def gradient(self, x: Tensor, y: Tensor, loss: Callable) -> tuple[Tensor, Tensor]:
         """L () and grad L (D,) of the batch."""
-        value = loss(self.model(x), y).mean()
-        return value.detach(), self.flat(torch.autograd.grad(value, self.parameters, materialize_grads=True))
+        return self.differentiated(loss(self.model(x), y))
+
+    def differentiated(self, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """L () and grad L (D,) from losses that depend on the parameters, (n,) or (). Diverged, before anything is remembered, if L is not finite."""
+        value = losses.mean()
+        if not math.isfinite(value.item()):
+            raise Diverged(f"loss = {value.item():g}: not finite; check the data, or choose a learning rate below {self.lr:g}")
+        return value.detach(), self.flat(torch.autograd.grad(value, self.parameters, retain_graph=True, materialize_grads=True))
 
     @abc.abstractmethod
     def direct(self, x: Tensor, y: Tensor, loss: Callable) -> Direction:
