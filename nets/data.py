@@ -208,16 +208,15 @@ class Npz(Data):
 
     def read(self) -> Tensors:
         try:
-            with np.load(Path(self.path).expanduser(), allow_pickle=False) as file:
+            with Path(self.path).expanduser().open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 missing = [name for name in self.NAMES if name not in file]
                 if missing:
                     raise ValueError(f"it holds {', '.join(file) or 'nothing'}, and no {', '.join(missing)}")
                 x, y, x_test, y_test = (file[name] for name in self.NAMES)
-            return _first(self._inputs(x), _labels(y), self._inputs(x_test), _labels(y_test), self.size, self.test, repr(self))
-        except (OSError, EOFError, KeyError, TypeError, AttributeError) as error:
+            tensors = self._inputs(x), _labels(y), self._inputs(x_test), _labels(y_test)
+        except Exception as error:  # NumPy promises no kind for a damaged file: OSError, BadZipFile, zlib.error, EOFError, ValueError, ...
             raise ValueError(f"{self!r}: cannot be read ({error}); give a file written by numpy.savez with {', '.join(self.NAMES)}") from error
-        except Exception as error:  # zipfile.BadZipFile, zlib.error: NumPy promises no kind for a damaged file
-            raise ValueError(f"{self!r}: {error}; give a file written by numpy.savez with {', '.join(self.NAMES)}") from error
+        return _first(*tensors, self.size, self.test, repr(self))
 
     def _inputs(self, x: np.ndarray) -> Tensor:
         values = torch.tensor(x.astype(np.float32))

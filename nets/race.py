@@ -70,7 +70,7 @@ class Race:
 
     def _frames(self, field: "Field", every: int) -> Iterator[Standings]:
         run = self.runs[0]
-        yield field.standings(True, ())
+        yield field.standings(run.scores_due(field.step, every), ())
         if field.step == 0 and run.probes:
             yield field.standings(True, run.due(0))
         while field.step < run.steps and not all(field.ended):
@@ -89,7 +89,7 @@ class Field:
             self._part()
         else:
             self._restore(content, source)
-            self.last = [frame(state, True, ()) for state in self.descents]
+            self.last = [frame(state, bool(why), ()) for state, why in zip(self.descents, self.ended, strict=True)]
 
     def content(self) -> dict:
         """All that a checkpoint must hold."""
@@ -146,11 +146,11 @@ class Field:
         began, run = time.perf_counter(), self.runs[0]
         self.last = [last if why else frame(state, scored, due) for state, why, last in zip(self.descents, self.ended, self.last, strict=True)]
         self.seconds += time.perf_counter() - began
-        left = self.seconds / self.made * self._left() if self.made else math.nan
+        left = self.seconds / self.made * self.left() if self.made else math.nan
         lanes, ended = (tuple(of[k] for k in self.place) for of in (self.last, self.ended))
         return Standings(self.step, run.steps, lanes, ended, left, self)
 
-    def _left(self) -> int:
+    def left(self) -> int:
         """Steps that are still to be made by all descents, those included that will part."""
         run, length = self.runs[0], self.descents[0].epoch_steps
         living = [other for other, k in zip(self.runs, self.place, strict=True) if not self.ended[k]]

@@ -155,7 +155,7 @@ class Training:
         return Trained(frames, frames[-1].model)
 
     def _frames(self, state: Descent, every: int) -> Iterator[Progress]:
-        yield frame(state, True, ())
+        yield frame(state, self.scores_due(state.step, every), ())
         if state.step == 0 and self.probes:
             yield frame(state, True, self.due(0))
         while state.step < self.steps:
