@@ -171,8 +171,8 @@ def stratum(ranks: Ranks) -> Stratum:
 
     The minimum runs over the strata (sets of weights with partial ranks t and the right product) that come near w: ranks near w are not below
     those at w. At the most degenerate point the last condition is void, and the minimum is Aoyagi's global value.
-    Proven for two layers. For more it is a CONJECTURE: 13 of 14 long exact sampling runs agree within 1 %, one, with multiplicity, reads 1.33
-    for 3/2.
+    An upper bound of lambda(w) for any depth (K vanishes to second order on each stratum), an equality for two layers. For more layers equality
+    is a CONJECTURE: 13 of 14 long exact sampling runs agree within 1 %, one, with multiplicity, reads 1.33 for 3/2.
 
     The objective is sum_s d_s (H_s - H_0) + d_s^2 / 2 + const: separable and convex in the differences of t, under bounds on differences of t:
     L-natural convex. So steps of one size +-2^k on a set of layers, the best set found as a minimum cut, sizes halved, end at the minimum
@@ -381,7 +381,8 @@ def trained_point(network: Network, seed: int = 0, steps: int = 50_000, lr: floa
     """A student of `network`: fresh full-rank random weights, trained on y = W_L ... W_1 x, x uniform on [-10, 10]^H_0 (S = (100/3) I).
 
     Gradient descent on the expected loss (no noise in y: its batches only change the path), until the loss is below `enough` times that of the
-    zero map, or `steps` are done. Its layers keep full rank, so its lambda may differ from the network's. Settings: LLC at scale, appendix E.1.
+    zero map, or `steps` are done: what a narrow teacher makes it unlearn dies as a power of time, its product may still be 1e-4 off then.
+    Its layers keep full rank, so its lambda may differ from the network's. Settings: LLC at scale, appendix E.1.
     Raises ValueError where this learning rate diverges.
     """
     widths, weights, rank = network
