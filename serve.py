@@ -2,7 +2,7 @@
 
 import panel as pn
 
-from app.pages import lab_page
+from app.pages import serve_page
 
 pn.extension("mathjax", reconnect=True, raw_css=["html, body { margin: 0; height: 100%; overflow: hidden; }"])
-lab_page().servable(title="lambdascape", location=False)  # Panel would read the query too, and fail where ours gives a message
+serve_page().servable(title="lambdascape", location=False)  # Panel would read the query too, and fail where ours gives a message

@@ -127,9 +127,8 @@ export function render({model}) {
   const form = element("form", {class: "controls", onsubmit: event => event.preventDefault(), "aria-label": "Settings"})
   const controls = new Controls(form, values => model.send_msg({set: values}))
   const examples = element("select", {class: "story-choice", title: "Maps worth looking at", "aria-label": "Example", onchange: event => model.send_msg({example: event.target.value})})
-  const header = element("header", {},
-    element("a", {class: "brand", href: window.location.pathname, title: "Start afresh"}, element("span", {class: "logo", "aria-hidden": "true"}), element("span", {text: "lambdascape"})),
-    pages("escape"), examples, element("span", {class: "spring"}), pushButton("Reset", "Back to the first map (r)", () => send("reset")), copyLink())
+  const tools = element("div", {class: "tools"}, examples, element("div", {class: "row"}, pushButton("Reset", "Reset: back to the first map (r)", () => send("reset"))))
+  const header = topBar("escape")
 
   // the state of the computation
   const compute = pushButton("Compute", "Compute the map of these settings", () => send("run"), {class: "go"})
@@ -156,7 +155,7 @@ export function render({model}) {
   const grid = element("div", {class: "maps"}, ...cells.map(cell => cell.figure))
   const intro = element("p", {class: "intro"})
   const main = element("main", {}, intro, bar, grid, scale, readout, says)
-  root.append(header, element("div", {class: "body"}, element("aside", {}, form), main), noticeBoard(model), helpBubble(root))
+  root.append(header, element("div", {class: "body"}, element("aside", {}, tools, form), main), noticeBoard(model), helpBubble(root))
   root.tabIndex = -1
 
   // drawing
@@ -219,7 +218,7 @@ export function render({model}) {
     if (z != null && count("started")) parts.push(`They differ by ${Math.abs(z).toFixed(1)} standard errors.`)
     return [where + stiff, parts.join(" ")]
   }
-  const address = (i, j) => {
+  const opened = (i, j) => {
     const {fixed} = model, query = new URLSearchParams(fixed.link), now = new URLSearchParams(window.location.search)
     for (const [axis, k] of [[fixed.x, i], [fixed.y, j]]) for (const [name, texts] of Object.entries(axis.set)) query.set(name, texts[k])
     for (const name of ["theme", "projector"]) if (now.has(name)) query.set(name, now.get(name))
@@ -229,7 +228,7 @@ export function render({model}) {
     const [n, m] = [model.fixed.x.values.length, model.fixed.y.values.length]
     i = Math.max(0, Math.min(n - 1, i)); j = Math.max(0, Math.min(m - 1, j))
     chosen = [i, j]
-    const [where, text] = words(i, j), href = address(i, j)
+    const [where, text] = words(i, j), href = opened(i, j)
     for (const {link, mark, place} of cells) {
       link.setAttribute("href", href)
       link.setAttribute("aria-label", `Map of ${n} by ${m} cells, arrow keys move. Open ${where} in the landscape lab`)

@@ -23,6 +23,7 @@ import param
 
 from app import lab, state
 from app.live import Latest
+from app.page import asked, looks
 from dynamics import GD, NGD, RULES, SDE, SGD, Simulation, Uniform
 from dynamics.phase import Phase, PhaseFrame, boundary, noise_free, stable, stays, stiffness
 from landscapes import DoubleWell, Range
@@ -134,7 +135,7 @@ def encode(value: EscapeLab) -> dict[str, str]:
 
 def decode(query: Mapping[str, str], default: EscapeLab = EscapeLab()) -> tuple[EscapeLab, list[str]]:
     """An escape lab from a link that anybody may have written, and messages about what could not be used; never raises."""
-    query = {key: text for key, text in query.items() if key not in ("v", "page", "theme", "projector")}
+    query = {key: text for key, text in query.items() if key not in ("v", *state.FRAME)}
     run, messages = state.decode(query, default.run, others=("x.", "y.", "cells"))
     if not isinstance(run.landscape, DoubleWell):
         messages.append(f"landscape = {type(run.landscape).__name__}; the escape lab has the DoubleWell only (kept it)")
@@ -445,6 +446,7 @@ class EscapeView(pn.custom.JSComponent):
     notices = param.List(doc="messages about what could not be used")
     theme = param.String()
     projector = param.Boolean()
+    widget = param.Boolean(doc="in a frame: without the bar, the controls in a drawer")
     style = param.String()
 
     _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "escape"))
@@ -469,8 +471,7 @@ class Session:
         self.view = EscapeView(
             self.hear,
             notices=messages,
-            theme=query.get("theme") if query.get("theme") in ("light", "dark") else "",
-            projector=query.get("projector") == "1",
+            **looks(query),
             style="\n".join((HERE / f"{part}.css").read_text() for part in ("lab", "escape")),
             sizing_mode="stretch_width",
             margin=0,
@@ -565,6 +566,8 @@ class Session:
             self.change({str(name): str(text) for name, text in list(message["set"].items())[:50]})
         elif isinstance(message.get("example"), str) and message["example"] in EXAMPLES:
             self.replace(EXAMPLES[message["example"]], patience=PATIENCE)
+        elif isinstance(message.get("open"), str):
+            self.replace(*decode(asked(message["open"])), patience=PATIENCE)
         elif message.get("action") == "reset":
             self.replace(EscapeLab(), patience=PATIENCE)
         elif message.get("action") == "run" and not self.cost()[0]:

@@ -31,22 +31,17 @@ export function render({model, view}) {
   for (const child of [].concat(model.get_child("formula"))) formula.append(child)
   const side = element("aside", {}, formula, form)
 
-  // header
   const button = (text, help, onclick, extra = {}) => {
     const node = element("button", {type: "button", title: help, "aria-label": help, onclick, ...extra})
     node.append(ICONS[text] ? icon(text) : text)
     return node
   }
   const story = element("select", {class: "story-choice", title: "Figures of the literature, and what became of their claims", "aria-label": "Preset", onchange: event => model.send_msg({preset: event.target.value})})
-  const header = element("header", {},
-    element("a", {class: "brand", href: window.location.pathname, title: "Start afresh"}, element("span", {class: "logo", "aria-hidden": "true"}), element("span", {text: "lambdascape"})),
-    pages(""),
-    story,
-    element("span", {class: "spring"}),
-    button("Surprise me", "Another interesting setting", () => model.send_msg({action: "surprise"})),
-    button("New noise", "Same settings, next seed", () => model.send_msg({action: "noise"})),
-    button("Reset", "Reset: back to the start (r)", () => model.send_msg({action: "reset"})),
-    copyLink())
+  side.prepend(element("div", {class: "tools"}, story, element("div", {class: "row"},
+    button("Surprise me", "Surprise me: another interesting setting", () => model.send_msg({action: "surprise"})),
+    button("New noise", "New noise: same settings, next seed", () => model.send_msg({action: "noise"})),
+    button("Reset", "Reset: back to the start (r)", () => model.send_msg({action: "reset"})))))
+  const header = topBar("landscape")
 
   // player
   const scrub = element("input", {type: "range", min: 0, max: 1, value: 0, class: "scrub", "aria-label": "Time", title: "Drag through the run"})
@@ -82,7 +77,7 @@ export function render({model, view}) {
 
   // playing
   let playing = false, last = 0, loose = 0, first = true
-  const stage = new Stage(view, (step, time, meta) => {
+  const stage = new Stage(view, model.widget, (step, time, meta) => {
     scrub.max = stage.frames - 1
     scrub.value = step
     const lost = RULES.filter(rule => meta.rules[rule]).map(rule => `${rule.toUpperCase()} ${meta.diverged[rule][step].toLocaleString("en")}`)
@@ -172,11 +167,7 @@ export function render({model, view}) {
       meta.reason && element("span", {class: "words", text: meta.reason})])
     root.dataset.estimated = meta.drawn
   }
-  const fit = () => { // two rows of figures fill the window; never too low to read
-    const top = grid.getBoundingClientRect().top - root.getBoundingClientRect().top + main.scrollTop
-    const caption = Math.max(64, ...[...grid.querySelectorAll("figure:not([hidden]) figcaption")].map(node => node.offsetHeight))
-    stage.height(Math.round(Math.max(210, Math.min(440, (root.clientHeight - top - 26) / 2 - caption - 6))))
-  }
+  const fit = () => stage.height(heightOf(root, main, grid))
   new ResizeObserver(fit).observe(root)
   const reasoned = () => {
     const meta = stage.geometry()

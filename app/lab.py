@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from app import state
-from dynamics import MALA, NGD, RULES, SGD, Chains, Langevin, Rule, Simulation, Uniform, tuned
+from dynamics import MALA, NGD, RULES, SGD, Chains, Langevin, Posterior, Rule, Simulation, Sweep, Uniform, tuned
 from landscapes import DoubleWell, Range
 from landscapes.scale import Box, Parameter, Text, check, parameters
 
@@ -92,7 +92,7 @@ def decode(query: Mapping[str, str], default: Lab = Lab()) -> tuple[Lab, list[st
     """A lab from a link that anybody may have written, and messages about what could not be used; never raises."""
     from dynamics.presets import PRESETS
 
-    query = {key: text for key, text in query.items() if key not in ("v", "page", "theme", "projector")}
+    query = {key: text for key, text in query.items() if key not in ("v", *state.FRAME)}
     preset, messages = query.get("preset", default.preset), []
     if preset and preset not in PRESETS:
         messages.append(f"preset = {state._short(preset)} is not known; choose one from the list (free play kept)")
@@ -115,6 +115,20 @@ def decode(query: Mapping[str, str], default: Lab = Lab()) -> tuple[Lab, list[st
     if type(run.landscape) is not type(default.run.landscape) and "llc.point" not in query:
         estimate = replace(estimate, point=0)
     return Lab(run, rival, bayes, estimate, preset), messages + found + more
+
+
+def from_preset(name: str, before: Lab = Lab()) -> Lab:
+    """The lab with a preset in it, alone on the stage: its run, the middle one of a sweep, or a run on the landscape of its posterior."""
+    from dynamics.presets import PRESETS
+
+    shown = PRESETS[name].run
+    if isinstance(shown, Sweep):
+        shown = shown.runs[len(shown.runs) // 2]
+    if isinstance(shown, Posterior):
+        run, samples, beta = replace(Lab().run, landscape=shown.landscape, start=None, data=shown.data), shown.n, shown.beta
+    else:
+        run, samples, beta = shown, shown.steps * getattr(shown.rule, "batch", 1), 1.0
+    return Lab(run, None, Bayes(int(min(max(samples, 1), 10_000_000)), beta), replace(before.estimate, point=0), name)
 
 
 # The controls: one entry a value, from its Range

@@ -9,7 +9,7 @@ import pathlib
 import random
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -25,7 +25,9 @@ from app.exact import exact, key
 from app.geometry import geometry
 from app.lab import Bayes, Lab
 from app.live import IDLE, Abandoned, Latest
+from app.page import asked, escaped, looks, typeset
 from app.picture import picture, results
+from app.state import FRAME
 from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Online, Posterior, Simulation, Sweep, Uniform
 from dynamics.presets import PRESETS, Verdict, judge
 from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangency, TripleWell, Valley
@@ -33,7 +35,6 @@ from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangenc
 HERE = pathlib.Path(__file__).parent
 DRAFT = 2000  # trajectories while a slider moves
 MOST = 5e8  # trajectory-steps a page may ask for: some 5 s on two cores
-FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; } ol { margin: .3em 0; } li { margin: .6em 0; }"
 log = logging.getLogger(__name__)
 
 FIGURES = {  # name: (only for landscapes of so many variables, or 0; made with the page, or once its first picture is seen; how)
@@ -67,10 +68,11 @@ class LabView(pn.custom.JSComponent):
     notices = param.List(doc="messages about what could not be used")
     theme = param.String()
     projector = param.Boolean()
+    widget = param.Boolean(doc="in a frame: without the bar, the controls in a drawer")
     style = param.String()
 
     _render_policy = "manual"  # more figures may come, and those that are there stay
-    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "polynomial", "stage", "lab"))
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "paint", "polynomial", "stage", "lab"))
 
     def __init__(self, heard, **values):
         self.heard = heard
@@ -200,25 +202,27 @@ def from_preset(name: str, before: Lab = Lab()) -> Lab:
     return Lab(run, None, Bayes(int(min(max(samples, 1), 10_000_000)), beta), replace(before.estimate, point=0), name)
 
 
-def escaped(text: str) -> str:
-    """Formulas as Markdown leaves them alone: it takes the backslash from \\, and \\;."""
-    return text.replace(r"\,", r"\thinspace ").replace(r"\;", r"\enspace ")
+def read(query: Mapping[str, str]) -> tuple[Lab, list[str]]:
+    """The state of a query, and messages; a preset alone stands for all its values."""
+    state, messages = lab.decode(query)
+    return (from_preset(state.preset) if state.preset and set(query) <= {"preset", *FRAME} else state), messages
 
 
-def typeset(text: str) -> pn.pane.Markdown:
-    """Markdown with formulas, in the colours of the page."""
-    return pn.pane.Markdown(
-        escaped(text), disable_math=False, styles={"color": "inherit"}, stylesheets=[FORMULA], sizing_mode="stretch_width", margin=0
-    )
+def chosen_figures(query: Mapping[str, str], messages: list[str]) -> frozenset[str]:
+    """The figures of a frame: those it names, or the three that show most."""
+    names = [name for name in query.get("figures", "").split(",") if name]
+    wrong = [name for name in names if name not in FIGURES]
+    if wrong:
+        messages.append(f"figures = {wrong[0][:40]!r}; choose from {', '.join(FIGURES)} (left out)")
+    return frozenset(set(names) - set(wrong)) or frozenset({"potential", "map", "density", "far", "shares", "near"})
 
 
 class Session:
     """One visitor's lab: holds the state, hears the browser, shows results."""
 
     def __init__(self, query: dict[str, str]):
-        self.state, messages = lab.decode(query)
-        if self.state.preset and set(query) <= {"preset", "page", "theme", "projector"}:
-            self.state = from_preset(self.state.preset)
+        self.state, messages = read(query)
+        self.only = chosen_figures(query, messages) if "widget" in query else frozenset(FIGURES)
         self.store = ColumnDataSource(name="store")
         self.estimate = ColumnDataSource(name="estimate")
         self.law = ColumnDataSource(name="law")
@@ -233,9 +237,8 @@ class Session:
             tex=formulas(self.state),
             story=story(self.state),
             notices=messages,
-            theme=query.get("theme") if query.get("theme") in ("light", "dark") else "",
-            projector=query.get("projector") == "1",
             style=(HERE / "lab.css").read_text(),
+            **looks(query),
             sizing_mode="stretch_width",
             margin=0,
         )
@@ -253,10 +256,10 @@ class Session:
     def furnish(self) -> None:
         """Make the figures that the state needs and that are not there yet."""
         for name, (dim, at_once, make) in FIGURES.items():
-            if name not in self.figures and dim in (0, self.state.run.landscape.dim) and (at_once or self.complete):
+            if name not in self.figures and name in self.only and dim in (0, self.state.run.landscape.dim) and (at_once or self.complete):
                 made = figures.lean(make())
-                if not self.figures:  # part of the document, so that the browser finds them
-                    made.tags = [self.store, self.estimate, self.law, self.geometry]
+                if not self.figures:
+                    made.tags = [self.store, self.estimate, self.law, self.geometry]  # part of the document, so that the browser finds them
                 self.figures[name] = pn.pane.Bokeh(made, sizing_mode="stretch_width", margin=0)
         if len(self.figures) > len(self.view.names):
             self.view.param.update(names=[[name, FIGURES[name][0]] for name in self.figures], figures=list(self.figures.values()))
@@ -318,6 +321,8 @@ class Session:
             self.replace(from_preset(message["preset"], self.state))
         elif "preset" in message:
             self.replace(replace(self.state, preset=""))
+        elif isinstance(message.get("open"), str):
+            self.replace(*read(asked(message["open"])))
         elif message.get("action") == "reset":
             self.replace(from_preset(self.state.preset) if self.state.preset else Lab())
         elif message.get("action") == "noise":
@@ -410,14 +415,23 @@ SURPRISES = (
 )
 
 
-def lab_page() -> pn.viewable.Viewable:
-    """The landscape lab, or with `page=escape` the escape lab, for one visitor, from the query of its address.
+PAGES: dict[str, Callable[[], Callable]] = {  # name in the address: what makes its session, imported when first asked for
+    "landscape": lambda: Session,
+    "escape": lambda: escape.Session,
+}
 
-    A visitor always gets a page, with the reason if it is neither.
-    """
+
+def page_of(query: Mapping[str, str]) -> str:
+    """The page that a query asks for; one with values of a landscape and no page is an old link to the landscape lab."""
+    name = query.get("widget") or query.get("page") or "landscape"
+    return name if name in PAGES else "landscape"
+
+
+def serve_page() -> pn.viewable.Viewable:
+    """A page for one visitor, from the query of its address. A visitor always gets a page, with the reason if it is not the one asked for."""
     query = {name: values[0].decode("utf-8", "replace") for name, values in pn.state.session_args.items() if values}
     try:
-        session = (escape.Session if query.get("page") == "escape" else Session)(query)
+        session = PAGES[page_of(query)]()(query)
     except Exception:
         log.exception("a page could not be made")
         return pn.pane.HTML("<h1>This page could not be made</h1><p>The link could not be turned into a picture. <a href='?'>Start afresh</a>.</p>")

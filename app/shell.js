@@ -1,18 +1,25 @@
 // What every page has around it: its name, the way to the others, theme, type size, link, notices, help.
 
-const PAGES = [["", "Landscape lab"], ["escape", "Escape lab"]]
+const PAGES = [["landscape", "Landscape"], ["escape", "Escape"], ["networks", "Networks"], ["llc", "λ̂"], ["dln", "Deep linear"], ["lessons", "Lessons"]]
+const LOOKS = ["theme", "projector"] // stay with the visitor from page to page
+const FRAME = ["page", "widget", "figures", ...LOOKS] // what the address says besides the state
 
-// links between pages keep how they look
-const pages = current => element("nav", {class: "pages", "aria-label": "Pages"}, ...PAGES.map(([page, text]) => {
-  const query = new URLSearchParams(page ? {page} : {}), now = new URLSearchParams(window.location.search)
-  for (const name of ["theme", "projector"]) if (now.has(name)) query.set(name, now.get(name))
-  return element("a", {href: `?${query}`, "aria-current": page === current ? "page" : null, text})
-}))
+const address = values => {
+  const query = new URLSearchParams(values), now = new URLSearchParams(window.location.search)
+  for (const name of LOOKS) if (now.has(name)) query.set(name, now.get(name))
+  return `${window.location.pathname}?${query}`
+}
 
-// the address is the state; how it looks stays with the visitor
+// the bar above every page: name, the other pages, link, snippet; `looks` are added at its end
+const topBar = current => element("header", {},
+  element("a", {class: "brand", href: address({}), title: "lambdascape: start"}, element("span", {class: "logo", "aria-hidden": "true"}), element("span", {text: "lambdascape"})),
+  element("nav", {class: "pages", "aria-label": "Pages"}, ...PAGES.map(([page, text]) => element("a", {href: address({page}), "aria-current": page === current ? "page" : null, text}))),
+  element("span", {class: "spring"}), copyLink(), embed())
+
+// the address is the state
 const remember = query => {
   const now = new URLSearchParams(window.location.search), next = new URLSearchParams(query)
-  for (const name of ["page", "theme", "projector"]) if (now.has(name)) next.set(name, now.get(name))
+  for (const name of FRAME) if (now.has(name)) next.set(name, now.get(name))
   const text = `?${next.toString().replaceAll("%2C", ",")}`
   if (text !== window.location.search) window.history.replaceState(null, "", text)
 }
@@ -28,6 +35,46 @@ const copyLink = () => {
   return share
 }
 
+// the state in view as a frame for a slide
+const embed = () => pushButton("Embed", "A frame with this picture, for a slide or a web page", event => {
+  const link = new URL(window.location.href), page = link.searchParams.get("page") || "landscape"
+  link.searchParams.delete("page")
+  const query = new URLSearchParams([["widget", link.searchParams.get("widget") ?? page], ...[...link.searchParams].filter(([name]) => name !== "widget")])
+  const snippet = `<iframe src="${link.origin}${link.pathname}?${query.toString().replaceAll("%2C", ",")}" title="lambdascape: ${page}" width="100%" height="520" style="border: 0"></iframe>`
+  const text = element("textarea", {readonly: true, rows: 6, "aria-label": "Snippet", text: snippet})
+  const copy = pushButton("Copy", "Copy the snippet", async () => {
+    try { await navigator.clipboard.writeText(snippet); copy.textContent = "Copied" } catch { text.select() }
+  })
+  const box = element("dialog", {class: "embed", "aria-label": "Embed this picture", onclose: () => box.remove()}, element("h2", {text: "Embed this picture"}),
+    element("p", {text: "Paste it into reveal.js, Quarto, Jupyter Book or Moodle. The frame shows this state without the bar; it needs this server, which may run on the lecturer's own machine. Without any server: python -m app export, see the README."}),
+    text, element("div", {class: "row"}, copy, pushButton("Close", "Close", () => box.close())))
+  event.target.getRootNode().querySelector(".lab").append(box)
+  box.showModal()
+  text.select()
+})
+
+// in a frame: the controls are a drawer; the page around it, if it is ours, may ask for another state
+const framed = (root, model) => {
+  window.addEventListener("message", event => {
+    if (event.origin === window.location.origin && typeof event.data?.open === "string") model.send_msg({open: event.data.open.slice(0, 8000)})
+  })
+  if (!model.widget) return
+  root.classList.add("widget")
+  const drawer = pushButton("☰", "Settings", () => drawer.setAttribute("aria-expanded", root.classList.toggle("open")), {class: "drawer", "aria-expanded": "false"})
+  root.append(drawer)
+}
+
+// figures fill the window in two rows, a frame in as many as it takes; never too low to read
+const heightOf = (root, main, grid) => {
+  const figures = [...grid.querySelectorAll("figure:not([hidden])")]
+  const top = grid.getBoundingClientRect().top - root.getBoundingClientRect().top + main.scrollTop
+  const caption = Math.max(0, ...figures.map(figure => figure.querySelector("figcaption").offsetHeight))
+  const framed = root.classList.contains("widget"), most = Math.max(1, Math.floor(grid.clientWidth / 270))
+  const rows = framed ? Math.max(1, Math.ceil(figures.length / most)) : 2
+  if (framed) grid.style.gridTemplateColumns = `repeat(${Math.ceil(figures.length / rows) || 1}, 1fr)`
+  return Math.round(Math.max(framed ? 130 : 210, Math.min(framed ? 2000 : 440, (root.clientHeight - top - 26) / rows - caption - 6)))
+}
+
 // light or dark, and larger type; `paint` redraws what does not follow the style sheet
 const looks = (root, model, paint) => {
   const set = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint(); try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ } }
@@ -35,6 +82,7 @@ const looks = (root, model, paint) => {
   try { saved = localStorage.getItem("lambdascape-theme") } catch { /* private window */ }
   set(model.theme || saved || (window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"))
   if (model.projector) root.classList.add("projector")
+  framed(root, model)
   return [pushButton("A⁺", "Larger type, for a projector", () => { root.classList.toggle("projector"); paint() }),
     pushButton("◐", "Light or dark", () => set(root.dataset.theme === "dark" ? "light" : "dark"))]
 }

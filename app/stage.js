@@ -1,15 +1,8 @@
 // The figures: the store's arrays, drawn and played.
 
-const LIGHT = {text: "#1d2733", axis: "#5b6672", grid: "#c9d0d7"}
-const DARK = {text: "#eef2f6", axis: "#a9b4bf", grid: "#46515c"}
 const RULES = ["a", "b"]
-// the figures' colours (Okabe & Ito) and what they become on black
-const ON_BLACK = {"#0072b2": "#56b4e9", "#d55e00": "#f08a4b", "#009e73": "#3ccf9f", "#7a7a7a": "#a9b4bf", "#cc79a7": "#e58fc2", "#222222": "#f4f4f4"}
 const RGB = {light: {a: [0, 114, 178], b: [213, 94, 0]}, dark: {a: [86, 180, 233], b: [240, 138, 75]}}
 const TAIL = 12 // frames of tail behind a moving point
-
-// Bokeh asks the style sheet for every visual property of every glyph at every paint, half of a slider's time; ours sets none
-Bokeh.require("core/visuals/visual").VisualProperties.prototype._get_css_value = () => ""
 
 // the arrays that travel as one; Bokeh's images are arrays that know their shape
 const BYTES = {int8: 1, uint8: 1, int16: 2, uint16: 2, int32: 4, uint32: 4, float32: 4, float64: 8}
@@ -19,8 +12,9 @@ const unpacked = (whole, places) => Object.fromEntries(Object.entries(places).ma
 }))
 
 class Stage {
-  constructor(view, onstep) {
+  constructor(view, some, onstep) { // some: only some of the figures are wanted, so none is waited for
     this.doc = view.model.document
+    this.some = some
     this.onstep = onstep
     this.step = 0
     this.pointer = null
@@ -46,7 +40,7 @@ class Stage {
   spread() { // everything that does not move with time
     this.store = this.model("store")
     const text = this.store.data.meta?.[0], meta = text && JSON.parse(text)
-    if (!text || !this.model(meta.dim === 1 ? "potential" : "map")) return false // its figures are still to come
+    if (!text || !(this.some || this.model(meta.dim === 1 ? "potential" : "map"))) return false // its figures are still to come
     this.meta = meta
     this.arrays = unpacked(this.store.data.arrays[0], this.meta.places)
     const [from, to, bins] = this.meta.bins
@@ -89,7 +83,7 @@ class Stage {
 
   spread2(last) {
     const {meta} = this, [[l1, h1], [l2, h2]] = meta.box
-    const {inner_width, inner_height} = this.model("map"), wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.35
+    const {inner_width, inner_height} = this.model("map") ?? {}, wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.35
     const width = Math.max(h1 - l1, (h2 - l2) * wide), height = width / wide // both axes to the same scale, all of the box in view
     this.range("map", "x", (l1 + h1 - width) / 2, (l1 + h1 + width) / 2)
     this.range("map", "y", (l2 + h2 - height) / 2, (l2 + h2 + height) / 2)
@@ -251,7 +245,7 @@ class Stage {
     this.fill("ellipse-hessian", turn(H))
     this.fill("ellipse-fisher", turn(G))
     this.fill("ellipse-sigma", turn(S))
-    const {inner_width, inner_height} = this.model("ellipse"), wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.3
+    const {inner_width, inner_height} = this.model("ellipse") ?? {}, wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.3
     this.range("ellipse", "x", -1.1 * Math.max(1, wide), 1.1 * Math.max(1, wide)) // a circle looks round
     this.range("ellipse", "y", -1.1 * Math.max(1, 1 / wide), 1.1 * Math.max(1, 1 / wide))
   }
@@ -330,18 +324,10 @@ class Stage {
 
   paint(dark, scale) {
     this.dark = dark
-    const tone = dark ? DARK : LIGHT, size = `${Math.round(12 * scale)}px`
     for (const name of Object.keys(CELLS)) {
       const figure = this.model(name)
       if (!figure) continue
-      for (const axis of [...figure.below, ...figure.left]) axis.setv({axis_label_text_color: tone.text, major_label_text_color: tone.text, axis_line_color: tone.axis,
-        major_tick_line_color: tone.axis, axis_label_text_font_size: size, major_label_text_font_size: size}, {sync: false})
-      for (const grid of figure.center) if ("grid_line_color" in grid.attributes) grid.setv({grid_line_color: tone.grid}, {sync: false})
-      for (const painted of [...figure.renderers.map(renderer => renderer.glyph), ...figure.center.filter(part => part.text_color !== undefined && part.source)]) {
-        painted.own ??= Object.fromEntries(["line_color", "fill_color", "text_color"].map(key => [key, painted[key]?.value]).filter(([, value]) => ON_BLACK[value]))
-        if (painted.background_fill_color) painted.setv({background_fill_color: {value: dark ? "#14191f" : "#ffffff"}}, {sync: false})
-        for (const [key, value] of Object.entries(painted.own)) painted.setv({[key]: {value: dark ? ON_BLACK[value] : value}}, {sync: false})
-      }
+      paintFigure(figure, dark, scale)
       if (name === "map") figure.renderers[0].glyph.setv({global_alpha: dark ? 0.35 : 0.7}, {sync: false})
     }
   }

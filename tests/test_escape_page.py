@@ -208,7 +208,7 @@ def test_what_has_no_exact_law_is_hatched_and_explained(visit):
 def test_a_hostile_link_gives_a_live_page_with_notices(visit, query, words):
     window = visit(SMALL | query)
     assert any(words in text for text in window.page.locator(".notices p").all_inner_texts())
-    window.press("Back to the first map")
+    window.press("Reset: back to the first map (r)")
     window.page.wait_for_function("() => new URLSearchParams(location.search).get('n') === '1000'")
 
 
@@ -224,10 +224,10 @@ def test_what_does_not_fit_is_refused_with_the_number_and_the_page_lives(visit):
 
 def test_the_pages_lead_to_each_other(visit):
     window = visit(SMALL, theme="dark").complete()
-    window.page.get_by_role("link", name="Landscape lab", exact=True).click()
+    window.page.get_by_role("link", name="Landscape", exact=True).click()
     window.page.wait_for_selector(".lab[data-drawn]:not(.escape)")
     assert window.query()["theme"] == "dark"
-    window.page.get_by_role("link", name="Escape lab", exact=True).click()
+    window.page.get_by_role("link", name="Escape", exact=True).click()
     window.page.wait_for_selector(".escape[data-drawn][data-theme=dark]")
 
 

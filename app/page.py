@@ -1,0 +1,269 @@
+"""What the pages on networks have in common: a frame with controls, buttons, figures and words, filled from Python by one `Session` a visitor."""
+
+import functools
+import itertools
+import pathlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar, NamedTuple
+from urllib.parse import parse_qsl, urlencode
+
+import panel as pn
+import param
+from bokeh.models import ColumnDataSource
+from bokeh.plotting import figure
+
+from app import state
+from app.figures import lean
+from app.live import Latest
+
+HERE = pathlib.Path(__file__).parent
+FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; } ol { margin: .3em 0; } li { margin: .6em 0; }"
+
+
+def looks(query: Mapping[str, str]) -> dict:
+    """How a page is shown, from its address: theme, large type, in a frame."""
+    theme = query.get("theme")
+    return {"theme": theme if theme in ("light", "dark") else "", "projector": query.get("projector") == "1", "widget": "widget" in query}
+
+
+def asked(text: str) -> dict[str, str]:
+    """The query that a page around the frame asks for."""
+    return dict(parse_qsl(text[:8000].lstrip("?"), keep_blank_values=True, max_num_fields=200)) if text.count("&") < 200 else {}
+
+
+def escaped(text: str) -> str:
+    """Formulas as Markdown leaves them alone: it takes the backslash from \\, and \\;."""
+    return text.replace(r"\,", r"\thinspace ").replace(r"\;", r"\enspace ")
+
+
+def typeset(text: str) -> pn.pane.Markdown:
+    """Markdown with formulas, in the colours of the page."""
+    return pn.pane.Markdown(
+        escaped(text), disable_math=False, styles={"color": "inherit"}, stylesheets=[FORMULA], sizing_mode="stretch_width", margin=0
+    )
+
+
+class Cell(NamedTuple):
+    """A figure with its heading and the text of its bubble; `make()` gives an empty Bokeh figure whose sources have names."""
+
+    title: str
+    help: str
+    make: Callable[[], figure]
+
+
+class PageView(pn.custom.JSComponent):
+    """The frame in the browser. Values come up as messages; everything it shows goes down as parameters and as columns of the figures' sources."""
+
+    page = param.String(doc="its name in the address")
+    names = param.List(doc="the figures in order: [name, heading, help]")
+    figures = pn.custom.Children()
+    hidden = param.List(doc="names of figures that mean nothing for this state")
+    headings = param.List(doc="headings of the texts below the figures")
+    words = pn.custom.Children()
+    tall = param.Boolean(doc="texts first, as wide as the page")
+    controls = param.Dict(doc="`groups` of fields, see lab.controls; `version` counts, so that the same values can be shown again")
+    actions = param.List(doc="buttons: {name, text, help, and where it applies disabled, pressed, main}")
+    examples = param.Dict(default={}, doc="`choices` [[name, text], ...], which is `chosen`, and the `label` of the menu")
+    legends = param.Dict(default={}, doc="{figure: [[classes, text], ...]}; the class words makes a sentence")
+    says = param.String(doc="one computed sentence on what is seen")
+    status = param.Dict(default={}, doc="`text`; `share` of the work done (0 ... 1), or None; `running`; `drawn`: counts what was shown")
+    query = param.String(doc="the link to this state")
+    file = param.Dict(default={}, doc="{name, type, text, number} of a file to save")
+    notices = param.List(doc="messages about what could not be used")
+    theme = param.String()
+    projector = param.Boolean()
+    widget = param.Boolean(doc="in a frame: without the bar, the controls in a drawer")
+    style = param.String()
+
+    _render_policy = "manual"
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "paint", "page"))
+
+    def __init__(self, heard, **values):
+        self.heard = heard
+        super().__init__(**values)
+
+    def _handle_msg(self, data):
+        self.heard(data)
+
+
+class Session(ABC):
+    """One visitor's page: holds the state, hears the browser, shows results.
+
+    A page says what its state is (a frozen value), how it is read and written, which controls and figures it has, and what is computed for it.
+    """
+
+    page: ClassVar[str]
+    cells: ClassVar[dict[str, Cell]]  # figures by name, in order
+    headings: ClassVar[tuple[str, ...]] = ()  # of the texts below
+    start: ClassVar[object]  # the state of an address without values
+    examples: ClassVar[dict[str, tuple[str, object]]] = {}  # name: (what it shows, state)
+    examples_label: ClassVar[str] = "Free play: or choose an example …"
+
+    def __init__(self, query: dict[str, str]):
+        self.doc = pn.state.curdoc
+        self.version, self.drawn, self.files = itertools.count(), 0, itertools.count()
+        self.value, messages = self.read(query)
+        only = [name for name in query.get("figures", "").split(",") if name in self.cells] or list(self.cells)
+        made = {name: lean(self.cells[name].make()) for name in only}
+        self.sources = {source.name: source for fig in made.values() for source in fig.select({"type": ColumnDataSource}) if source.name}
+        self.plots = made
+        self.texts = [typeset("") for _ in self.headings]
+        self.view = PageView(
+            self.hear,
+            page=self.page,
+            names=[[name, self.cells[name].title, self.cells[name].help] for name in only],
+            figures=[pn.pane.Bokeh(fig, sizing_mode="stretch_width", margin=0) for fig in made.values()],
+            headings=list(self.headings),
+            words=self.texts,
+            notices=messages,
+            style="\n".join((HERE / f"{part}.css").read_text() for part in ("lab", "page")),
+            sizing_mode="stretch_width",
+            margin=0,
+            **looks(query),
+        )
+        self.latest = Latest(lambda value: self.work(value, lambda: self.latest.stale), self.publish)
+        self.furnish()
+        self.opened()
+        pn.state.onload(lambda: self.changed(None))  # not before: what a thread sends to a document that is still being made can be lost
+
+    # what a page says of itself
+
+    @abstractmethod
+    def decode(self, query: Mapping[str, str], before) -> tuple[object, list[str]]:
+        """The state in a query that anybody may have written, and messages; what is missing stays as `before`. Never raises."""
+
+    @abstractmethod
+    def encode(self, value) -> dict[str, str]:
+        """Every value as text; `decode` gives an equal state back."""
+
+    @abstractmethod
+    def controls(self, value) -> list[dict]:
+        """The groups of the form, see `lab.controls`."""
+
+    @abstractmethod
+    def work(self, value, stale: Callable[[], bool]) -> Iterable:
+        """What is computed for a state, piece by piece, in a thread; each result goes to `show`. See `live.Latest` for rests and staleness."""
+
+    @abstractmethod
+    def show(self, result) -> None:
+        """Put a result on the page: fill, span, legend, say."""
+
+    def shape(self, value):
+        """What decides which controls there are: the form is sent anew when it changes."""
+        return type(value)
+
+    def opened(self) -> None:  # noqa: B027
+        """Called once the view is there."""
+
+    def changed(self, before) -> None:
+        """The state is new (`before` is None at the start): compute it."""
+        self.latest(self.value)
+
+    def act(self, action: str) -> None:  # noqa: B027
+        """A button was pressed."""
+
+    def left(self) -> None:  # noqa: B027
+        """The tab has gone."""
+
+    # tools
+
+    def fill(self, name: str, **columns: Sequence) -> None:
+        """New columns of the source of that name; nothing if its figure is not on the page."""
+        if name in self.sources:
+            self.sources[name].data = columns
+
+    def span(self, name: str, axis: str, low: float, high: float) -> None:
+        """The range of a figure's axis (x or y)."""
+        if name in self.plots and low < high:
+            ends = getattr(self.plots[name], f"{axis}_range")
+            if (ends.start, ends.end) != (low, high):
+                ends.update(start=low, end=high)
+
+    def label(self, name: str, axis: str, text: str) -> None:
+        """The label of a figure's axis (x or y)."""
+        if name in self.plots:
+            getattr(self.plots[name], f"{axis}axis")[0].axis_label = text
+
+    def legend(self, **chips: Sequence[tuple[str, str]]) -> None:
+        """Legends of figures: figure=[(classes, text), ...], e.g. ("a line", "SGD"); the classes are those of lab.css."""
+        self.view.legends = self.view.legends | {name: [list(chip) for chip in found] for name, found in chips.items()}
+
+    def write(self, place: int, text: str) -> None:
+        """Text (Markdown with formulas) under the heading of that number."""
+        if self.texts[place].object != escaped(text):
+            self.texts[place].object = escaped(text)
+
+    def report(self, text: str, share: float | None = None, running: bool = False) -> None:
+        """How far the computation is."""
+        self.drawn += 1
+        self.view.status = {"text": text, "share": share, "running": running, "drawn": self.drawn}
+
+    def save(self, name: str, text: str, kind: str = "text/csv") -> None:
+        """Hand a file to the browser."""
+        self.view.file = {"name": name, "type": kind, "text": text, "number": next(self.files)}
+
+    # what happens
+
+    def read(self, query: Mapping[str, str]) -> tuple[object, list[str]]:
+        """The state of a query, or of an example that it names."""
+        start = self.examples[query["preset"]][1] if query.get("preset") in self.examples else self.start
+        return self.decode({name: text for name, text in query.items() if name not in state.FRAME and name != "preset"}, start)
+
+    def publish(self, result) -> None:
+        """From a thread: hand over a result to the page's document."""
+        if self.doc is not None and self.doc.session_context:
+            self.doc.add_next_tick_callback(functools.partial(self._show, result))
+
+    def _show(self, result) -> None:
+        if self.doc is None:
+            return
+        with pn.io.hold():
+            if isinstance(result, Exception):
+                known = isinstance(result, ValueError)
+                self.view.notices = [str(result) if known else "The computation failed; the last picture stays. Reset, or try other values."]
+                self.report("stopped")
+            else:
+                self.show(result)
+
+    def hear(self, message: dict) -> None:
+        """{"set": {name: text}}, {"example": name}, {"action": name} or {"open": query}. Nothing in it is trusted."""
+        if not isinstance(message, dict):
+            return
+        if isinstance(message.get("set"), dict):
+            values = {str(name): str(text) for name, text in list(message["set"].items())[:50]}
+            value, messages = self.decode(values, self.value)
+            self.replace(value, messages, rebuild=bool(messages))
+        elif isinstance(message.get("example"), str):
+            self.replace(self.examples.get(message["example"], ("", self.value))[1])
+        elif isinstance(message.get("open"), str):
+            self.replace(*self.read(asked(message["open"])))
+        elif message.get("action") == "reset":
+            self.replace(self.start)
+        elif isinstance(message.get("action"), str):
+            self.act(message["action"])
+
+    def replace(self, value, messages: Sequence[str] = (), rebuild: bool = True) -> None:
+        before, self.value = self.value, value
+        with pn.io.hold():
+            self.furnish(rebuild or self.shape(before) != self.shape(value))
+            self.view.notices = list(messages)
+            self.changed(before)
+
+    def furnish(self, form: bool = True) -> None:
+        """Send the form, the menu of examples and the link."""
+        if form:
+            self.view.controls = {"version": next(self.version), "groups": self.controls(self.value)}
+        chosen = next((name for name, (_, value) in self.examples.items() if value == self.value), "")
+        choices = [["", self.examples_label], *([name, text] for name, (text, _) in self.examples.items())] if self.examples else []
+        self.view.param.update(examples={"choices": choices, "chosen": chosen}, query=self.link(self.value))
+
+    def link(self, value) -> str:
+        """The query of a state."""
+        return urlencode(self.encode(value), safe=",")
+
+    def close(self) -> None:
+        """The tab has gone: stop computing and let go of everything."""
+        self.latest.close()
+        self.left()
+        self.doc = None

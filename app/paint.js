@@ -1,0 +1,21 @@
+// Bokeh's figures in the colours of the page.
+
+const LIGHT = {text: "#1d2733", axis: "#5b6672", grid: "#c9d0d7"}
+const DARK = {text: "#eef2f6", axis: "#a9b4bf", grid: "#46515c"}
+// the figures' colours (Okabe & Ito) and what they become on black
+const ON_BLACK = {"#0072b2": "#56b4e9", "#d55e00": "#f08a4b", "#009e73": "#3ccf9f", "#7a7a7a": "#a9b4bf", "#cc79a7": "#e58fc2", "#222222": "#f4f4f4"}
+
+// Bokeh asks the style sheet for every visual property of every glyph at every paint, half of a slider's time; ours sets none
+Bokeh.require("core/visuals/visual").VisualProperties.prototype._get_css_value = () => ""
+
+const paintFigure = (figure, dark, scale) => {
+  const tone = dark ? DARK : LIGHT, size = `${Math.round(12 * scale)}px`
+  for (const axis of [...figure.below, ...figure.left]) axis.setv({axis_label_text_color: tone.text, major_label_text_color: tone.text, axis_line_color: tone.axis,
+    major_tick_line_color: tone.axis, axis_label_text_font_size: size, major_label_text_font_size: size}, {sync: false})
+  for (const grid of figure.center) if ("grid_line_color" in grid.attributes) grid.setv({grid_line_color: tone.grid}, {sync: false})
+  for (const painted of [...figure.renderers.map(renderer => renderer.glyph), ...figure.center.filter(part => part.text_color !== undefined && part.source)]) {
+    painted.own ??= Object.fromEntries(["line_color", "fill_color", "text_color"].map(key => [key, painted[key]?.value]).filter(([, value]) => ON_BLACK[value]))
+    if (painted.background_fill_color) painted.setv({background_fill_color: {value: dark ? "#14191f" : "#ffffff"}}, {sync: false})
+    for (const [key, value] of Object.entries(painted.own)) painted.setv({[key]: {value: dark ? ON_BLACK[value] : value}}, {sync: false})
+  }
+}
