@@ -28,6 +28,8 @@ from landscapes.quadrature import COARSE, FINE, Resolution, checked_box, nodes
 TILTED = Resolution(0.8, 8)  # exp(sqrt(S) z q) moves the bulk of exp(-S q^2/2) to q = z/sqrt(S): shorter panels in log|q|
 BIN = 0.01  # in log|q|
 BLOCK = 1 << 21  # weights at once
+SAME, FAR = 3e-3, 34.0  # |q| in standard deviations of the data below which states are one; nats above the nearest beyond which they are none
+SEVERAL = 3  # outputs, for averages over data sets
 
 
 class Asymptote(NamedTuple):
@@ -137,7 +139,7 @@ def mean_free_energy(landscape: Landscape, n, data: Online = Online(), within=No
     """E_D[F_n] over data sets of n samples, at every n: below F_n of the expected loss, as data are fitted (by 1/2 a dimension at a regular minimum).
 
     A data set enters through S_xx ~ vx chi2_n and S_xe = sqrt(S_xx) z, z ~ N(0, vy) an output, so this is an integral over two or three
-    numbers. One output: errors of 1e-5; two: of 1e-3, and a second an n.
+    numbers. One output: errors of 1e-5; two or three: of 1e-3.
     """
     return _each(lambda n: _averages(landscape, n, data, within, box)[0], n)
 
@@ -157,25 +159,54 @@ def _averages(landscape, n, data, within, box) -> tuple[float, float]:
         raise ValueError(f"data = {data!r}; the average is over data sets: give Online()")
     if not 1 <= n <= 1e-3 * MOST / data.vx:  # sqrt(S) z q needs q a tenth as small as S q^2 does
         raise ValueError(f"n = {n:g}; give a number of samples from 1 to {1e-3 * MOST / data.vx:g}")
+    if len(landscape.products()) > SEVERAL:
+        raise ValueError(
+            f"{len(landscape.products())} outputs; the average over data sets is an integral over one number an output: at most {SEVERAL}"
+        )
     q, weight = _states(landscape, data.slope, *_part(landscape, within, box))
     sxx, chance = _chi2(n)
     sxx = n * data.vx * sxx
     z, share = np.polynomial.hermite_e.hermegauss(24 if len(q) == 1 else 10)
-    z = math.sqrt(data.vy) * np.stack(np.meshgrid(*[z] * len(q), indexing="ij"), axis=-1).reshape(-1, len(q))
-    share = functools.reduce(np.multiply.outer, [share / share.sum()] * len(q)).ravel()
-    f = np.array([share @ _tilted(q, weight, s, z) for s in sxx])
+    z, share = math.sqrt(data.vy) * z, share / share.sum()
+    shares = functools.reduce(np.multiply.outer, [share] * len(q))
+    q, weight = _in_reach(q, weight, sxx.min(), sxx.max(), z[-1])
+    f = np.array([np.sum(shares * _tilted(q, weight, s, z)) for s in sxx])
     mean = chance @ f
     more = chance * np.sqrt(sxx)  # the law of S_xx of n + 1 samples has a density sqrt(S_xx) times that of n
     return float(mean), float(more @ (f - mean) / more.sum())
 
 
+def _in_reach(q, weight, least, most, z) -> tuple[np.ndarray, np.ndarray]:
+    """The states without those that weigh nothing at any S and z, and with those that are as good as 0 at all of them made one."""
+    size = np.sqrt(np.sum(q * q, axis=0))
+    near = size < SAME / math.sqrt(most)
+    # with |z| at most Z a state at r weighs less than e^(-FAR) of the one at r0 if sqrt(S)(r - r0) > 2 Z + sqrt(2 FAR) and so at S = least
+    reach = size.min() + (2 * math.sqrt(len(q)) * z + math.sqrt(2 * FAR)) / math.sqrt(least)
+    here = ~near & (size <= reach)
+    mass = weight[near].sum()
+    if mass == 0:
+        return q[:, here], weight[here]
+    return np.column_stack([q[:, here], q[:, near] @ weight[near] / mass]), np.append(weight[here], mass)
+
+
 def _tilted(q, weight, s, z) -> np.ndarray:
-    """-log of the prior mean of exp(-s |q|^2/2 + sqrt(s) z q) at every z (draws, outputs)."""
-    out, size = np.empty(len(z)), max(1, BLOCK // q.shape[1])
-    for i in range(0, len(z), size):
-        energy = 0.5 * s * np.sum(q * q, axis=0) - math.sqrt(s) * z[i : i + size] @ q
-        least = energy.min(axis=1)
-        out[i : i + size] = least - np.log(np.exp(least[:, None] - energy) @ weight)
+    """-log of the prior mean of exp(-s |q|^2/2 + sqrt(s) z q) at every z of a grid, of shape (len(z),) to the number of outputs.
+
+    That is the product over outputs of exp(z_k^2/2) exp(-(sqrt(s) q_k - z_k)^2/2): a matrix for each output makes all of the grid.
+    """
+    grid = np.stack(np.meshgrid(*[z] * len(q), indexing="ij"))
+    total, size = np.zeros(grid[0].shape), max(1, BLOCK // grid[0].size)
+    for i in range(0, q.shape[1], size):
+        factors = [np.exp(-0.5 * (math.sqrt(s) * row[i : i + size, None] - z) ** 2) for row in q]
+        factors[0] *= weight[i : i + size, None]
+        *rest, last = factors
+        left = functools.reduce(lambda a, b: (a[:, :, None] * b[:, None, :]).reshape(len(a), -1), rest) if rest else np.ones((len(last), 1))
+        total += (left.T @ last).reshape(total.shape)
+    out = -np.log(np.maximum(total, np.finfo(float).tiny)) - 0.5 * np.sum(grid**2, axis=0)
+    for at in np.argwhere(total < 1e-290):  # no state is near: relative to the nearest
+        here = grid[:, *at]
+        energy = 0.5 * np.sum((math.sqrt(s) * q - here[:, None]) ** 2, axis=0)
+        out[*at] = energy.min() - math.log(np.exp(energy.min() - energy) @ weight) - 0.5 * here @ here
     return out
 
 
