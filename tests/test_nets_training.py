@@ -27,7 +27,7 @@ from nets.fisher import FisherNGD
 from nets.kaldi import OnlineNGD
 from nets.kfac import KFAC
 from nets.losses import LOSSES
-from nets.matched import at_loss, matched
+from nets.matching import at_loss, matched
 from nets.models import DLN, MLP, LeNet5, MinimallySingular, SmallCNN
 from nets.optimisers import SGD, Adam, Diverged
 from nets.race import Race
