@@ -128,7 +128,8 @@ def _walk(chains: Chains, sampler: Sampler, draws: int, thin: int, paired: bool,
     level = target.losses(target.star[None]).expand(len(w))
     memory = sampler.begin(chains)
     kept, last = [], -math.inf  # (losses, baselines, accepted), each (C,)
-    for step in range(draws * thin):
+    final = (draws - 1) * thin
+    for step in range(final + 1):
         drawn = step % thin == 0
         exact = target.losses(w) if drawn and whole and chains.batch else None  # before the step, where the batch's loss is taken, too
         losses, accepted = sampler.step(chains, memory)
@@ -136,8 +137,8 @@ def _walk(chains: Chains, sampler: Sampler, draws: int, thin: int, paired: bool,
             pair = paired and chains.batch and not whole
             kept.append((losses if exact is None else exact, target.losses(stars, chains.index) if pair else level, accepted))
         now = time.monotonic()
-        if kept and (now - last >= PAUSE or step == draws * thin - 1):
-            last = now
+        if kept and (now - last >= PAUSE or step == final):
             losses, baselines, accepted = (None if part[0] is None else torch.stack(part, 1) for part in zip(*kept, strict=True))
             kept = []
             yield Draws(step // thin + 1, losses, baselines, accepted, (w - target.star).norm(dim=1), w)
+            last = time.monotonic()  # what the reader took is not counted

@@ -100,13 +100,13 @@ def _indices(keys, n, out):
 
 
 class Streams:
-    """The random numbers of `chains` chains: those of a chain depend on (seed, its number) only. n < 2^32."""
+    """The random numbers of `chains` chains: those of a chain depend on (seed, its number) only. fused: the compiled pass, wherever it can be."""
 
-    def __init__(self, seed: int, chains: int, device: torch.device):
+    def __init__(self, seed: int, chains: int, device: torch.device, fused: bool = True):
         self._states = open_streams(seed, np.arange(chains))
         self._keys = np.empty(chains, np.uint64)
         self.device = device
-        self.fused = device.type == "cpu"
+        self.fused = fused and device.type == "cpu"
         if not self.fused:
             self._generators = [torch.Generator(device).manual_seed(int(key >> np.uint64(1))) for key in self.keys()]
 
@@ -131,7 +131,7 @@ class Streams:
         return torch.from_numpy(out).to(self.device)
 
     def batches(self, n: int, batch: int) -> torch.Tensor:
-        """(C, batch) indices of 0 ... n - 1, independent and uniform (with replacement)."""
+        """(C, batch) indices of 0 ... n - 1, n < 2^32, independent and uniform (with replacement)."""
         if self.fused:
             out = np.empty((len(self._keys), batch), np.int64)
             _indices(self.keys(), n, out)
