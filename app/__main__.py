@@ -15,6 +15,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from typing import NoReturn
+from urllib.parse import parse_qsl
 
 from tqdm import tqdm
 
@@ -31,7 +32,9 @@ EXAMPLES = """examples:
   python -m app list
   python -m app run fig1-escape --set lr=0.016 --seed 3 --out escape.png
   python -m app run landscape --set landscape=Valley --set p=1 --set rule=NGD --set n=500 --out valley.html
-  python -m app run fig7b-rate --quick --json"""
+  python -m app run fig7b-rate --quick --json
+  python -m app export fig1-escape --out widget.html
+  python -m app export "landscape=Valley&p=1&k=2&rule=SGD&lr=0.02&b.rule=NGD" --out valley.gif"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,19 +46,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m app", description=__doc__.partition("\n")[0], epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="list | run | url", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list | run | url | export", parser_class=_Parser)
     show = commands.add_parser("list", help="every preset, its source and its claim")
     show.add_argument("--json", action="store_true", help="as JSON")
     run = commands.add_parser("run", help="run a preset, or `landscape` with your own settings")
     url = commands.add_parser("url", help="the query of a run's link: http://.../serve?<query>")
-    for command in (run, url):
-        command.add_argument("name", help="a name from `list`, or `landscape`")
+    keep = commands.add_parser("export", help="a lab as one file: .html simulates in the browser without any server, others show it")
+    for command in (run, url, keep):
+        command.add_argument("name", help="a name from `list`, or `landscape`" + ("; or a lab's link or its query" if command is keep else ""))
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a value, e.g. lr=0.02, rule=NGD, start=-2,2")
         command.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     run.add_argument("--quick", action="store_true", help="the smaller run of a preset that shows the same")
     run.add_argument("--every", type=int, metavar="K", help="keep the weights of every K-th step (default: 200 times in all)")
     run.add_argument("--out", metavar="FILE", help=f"write the result to a file: {', '.join(export.SUFFIXES)}")
     run.add_argument("--json", action="store_true", help="print a machine-readable summary")
+    keep.add_argument("--out", metavar="FILE", required=True, help=f"the file: {', '.join(export.SUFFIXES)}")
     return parser
 
 
@@ -64,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stage = _Stage()
     try:
         options = _parser().parse_args(arguments)
-        {"list": _list, "run": _run, "url": _url}[options.command](options, stage)
+        {"list": _list, "run": _run, "url": _url, "export": _export}[options.command](options, stage)
         sys.stdout.flush()
     except (ValueError, OSError, MemoryError) as error:
         if isinstance(error, BrokenPipeError):  # `python -m app list | head`
@@ -133,6 +138,42 @@ def _run(options, stage) -> None:
     stage.text = "after the run" + (f"; {path} is written" if path else "")
     summary = summarise(result, preset) | ({"out": str(path)} if path else {})
     print(_json(summary) if options.json else _words(summary))
+
+
+def _export(options, stage) -> None:
+    preset, lab, messages = _lab(options)
+    path = export.checked(options.out)
+    for message in messages:
+        print(f"python -m app: note: {message}", file=sys.stderr)
+    if path.suffix.lower() == ".html":
+        from app.standalone import page
+
+        export.write(page(lab, *([preset.title, preset.cite] if preset else [])), path)
+    elif path.suffix.lower() in export.MOVING:
+        outcomes = {name: _result(dataclasses.replace(lab.run, rule=rule), None, stage) for name, rule in lab.rules.items()}
+        export.save(outcomes, path, preset.title if preset else "")
+    else:
+        whole = preset and not options.set and not options.seed and "=" not in options.name
+        export.save(_result(preset.run if whole else lab.run, None, stage), path, preset.title if preset else "")
+    print(f"Written: {path}")
+
+
+def _lab(options):
+    """(preset or None, lab, messages): of a preset, of `landscape`, or of a link."""
+    from app.lab import Lab, decode, from_preset
+
+    settings = [*options.set, *([f"seed={options.seed}"] if options.seed is not None else [])]
+    if "=" not in options.name and "?" not in options.name:
+        preset, _ = _chosen(argparse.Namespace(name=options.name, set=[], seed=None))
+        lab, messages = from_preset(preset.name) if preset else Lab(), []
+    else:
+        query = dict(parse_qsl(options.name.partition("?")[2] or options.name))
+        if query.get("page", "") not in ("", "landscape"):
+            raise ValueError(f"page = {query['page'][:40]!r}: only the landscape lab can be exported; leave page out of the query")
+        preset = PRESETS.get(query.get("preset", ""))
+        alone = preset and set(query) <= {"v", "preset", "page", "theme", "projector"}
+        lab, messages = (from_preset(preset.name), []) if alone else decode(query)
+    return preset, dataclasses.replace(lab, run=change(lab.run, settings)), messages
 
 
 def _chosen(options) -> tuple[Preset | None, Simulation | Sweep | Posterior]:

@@ -1,4 +1,4 @@
-"""Results as files: arrays (.npz), a table (.csv), pictures (.png, .svg, .pdf), a page that needs no network (.html).
+"""Results as files: arrays (.npz), a table (.csv), pictures (.png, .svg, .pdf), moving ones (.gif, .mp4), a page that needs no network (.html).
 
 Columns of the tables:
     many trajectories, one row a step    step, diverged (so far, of n), per basin i from left to right `in_i` (trajectories there) and `share_i`
@@ -14,6 +14,7 @@ import csv
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 
@@ -27,14 +28,19 @@ from dynamics.simulation import Simulation
 from dynamics.sweep import Sweep, SweepResult
 
 PICTURES = {".png": "matplotlib", ".svg": "matplotlib", ".pdf": "matplotlib", ".html": "bokeh"}
-SUFFIXES = (".npz", ".csv", *PICTURES)
+MOVING = (".gif", ".mp4")
+SUFFIXES = (".npz", ".csv", *PICTURES, *MOVING)
 
 
-def checked(path: str | os.PathLike) -> pathlib.Path:
-    """The path, if a result can be written there; else ValueError: to be known before a long computation, not after it."""
+def checked(path: str | os.PathLike, run=None) -> pathlib.Path:
+    """The path, if a result (of this run) can be written there; else ValueError: to be known before a long computation, not after it."""
     path = pathlib.Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{str(path)!r} ends in {path.suffix!r}; choose one of {', '.join(SUFFIXES)}")
+    if path.suffix.lower() in MOVING and run is not None and not isinstance(run, Simulation):
+        raise ValueError(f"{str(path)!r}: only one simulation moves, and this is a {type(run).__name__}; choose .png, .svg, .pdf or .html")
+    if path.suffix.lower() == ".mp4" and not shutil.which("ffmpeg"):
+        raise ValueError(f"{str(path)!r} needs ffmpeg, which is not installed here; install it or choose .gif")
     if path.is_dir():
         raise ValueError(f"{str(path)!r} is a folder; give the name of a file in it")
     folder = path.parent
@@ -46,8 +52,8 @@ def checked(path: str | os.PathLike) -> pathlib.Path:
 
 
 def save(result, path: str | os.PathLike, title: str = "") -> pathlib.Path:
-    """Write a result of a run to a file of this suffix, whole or not at all."""
-    path = checked(path)
+    """Write a result of a run to a file of this suffix, whole or not at all; moving pictures also of two runs, {"a": ..., "b": ...}."""
+    path = checked(path, None if isinstance(result, dict) else getattr(result, "run", result))
     suffix = path.suffix.lower()
     with _whole(path) as target:
         if suffix == ".npz":
@@ -55,10 +61,22 @@ def save(result, path: str | os.PathLike, title: str = "") -> pathlib.Path:
         elif suffix == ".csv":
             with open(target, "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows(rows(result))
+        elif suffix in MOVING:
+            from app.animation import animate  # a second to import, so only where it is asked for
+
+            animate(result if isinstance(result, dict) else {"a": result}, target, title)
         else:
             from app.plots import draw  # seconds to import, so only where a picture is asked for
 
             draw(result, target, PICTURES[suffix], title)
+    return path
+
+
+def write(text: str, path: str | os.PathLike) -> pathlib.Path:
+    """Write text to a file, whole or not at all."""
+    path = checked(path)
+    with _whole(path) as target:
+        pathlib.Path(target).write_text(text, encoding="utf-8")
     return path
 
 

@@ -1,4 +1,4 @@
-"""One HTML file of a lab that needs no server and no network: the landscape widget simulates in the browser, from the seed, the numbers of `Simulation.run()`.
+"""One HTML file of a lab that needs no server and no network: the landscape widget simulates in the browser, the numbers of `Simulation.run()`.
 
 The file holds data, never code made from a state: what the family of landscapes is for all degrees on the sliders (factors, box, barriers, and
 lambda and m, as computed here), the rules' parameters with their ranges, and the table of the ziggurat. `engine.js` runs it, `widget.js` draws
@@ -236,7 +236,7 @@ def _described(landscape: Landscape) -> dict:
 def _straight(landscape: Landscape, real) -> dict | None:
     """The description with numbers c + s p; None if it is none."""
     low, high = real.range.low, real.range.high
-    one, two = (1.0, 2.0) if low <= 1 and 2 <= high else real.range.shown  # between 1 and 2 the common c and s come out exactly
+    one, two = (1.0, 2.0) if low <= 1 and high >= 2 else real.range.shown  # between 1 and 2 the common c and s come out exactly
     at = lambda p: _described(replace(landscape, **{real.name: p}))  # noqa: E731
     found = _line(at(one), at(two), one, two)
     checks = (getattr(landscape, real.name), *real.range.shown, (low * high) ** 0.5 if low > 0 else (low + high) / 2)

@@ -111,7 +111,7 @@ def test_the_query_of_a_preset_gives_its_run_back(capsys):
         (["run", "fig1-posterior", "--set", "lr=0.01"], "set n, beta or the landscape's own"),
         (["run", "fig1-potential", "--set", "w0=99"], "w0 = 99"),
         (["run", "landscape", "--quick"], "--quick is for presets"),
-        (["run", "fig1-escape", "--out", "result.gif"], "choose one of .npz"),
+        (["run", "fig1-escape", "--out", "result.bmp"], "choose one of .npz"),
         (["run", "fig1-escape", "--out", "/no/such/folder/x.csv"], "no folder"),
         (["run", "fig1-escape", "--out", "."], "choose one of .npz"),
         (["url", "fig7b-rate", "--seed", "3"], "leave --set and --seed out"),

@@ -1,0 +1,141 @@
+"""A run as a moving picture: .gif always (Pillow), .mp4 where ffmpeg is installed. Needs no browser."""
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.animation import FFMpegWriter, PillowWriter
+from matplotlib.patheffects import withStroke
+
+from dynamics.observe import Result
+
+FRAMES = 60
+SPEED = 15  # frames a second
+SHOWN = {1: 60, 2: 40}  # trajectories, by dimension
+TAIL = 8
+COLOURS, MARKERS, DASHES = {"a": "#0072B2", "b": "#D55E00"}, {"a": "o", "b": "D"}, {"a": "-", "b": "--"}  # Okabe & Ito 2008; never colour alone
+SIZE, DPI = (9.0, 4.2), 100
+
+
+def animate(outcomes: dict[str, Result], path: str, title: str = "", frames: int = FRAMES) -> None:
+    """Write the trajectories of A, or of A and B ({"a": ..., "b": ...}, of one landscape and length), beside what happens over time."""
+    first = outcomes["a"]
+    kind = FFMpegWriter if path.endswith(".mp4") else PillowWriter
+    figure, (left, right) = plt.subplots(1, 2, figsize=SIZE, dpi=DPI, width_ratios=(1.15, 1), layout="constrained")
+    try:
+        names = {
+            name: f"{name.upper()}: {type(out.run.rule).__name__}" if len(outcomes) > 1 else type(out.run.rule).__name__
+            for name, out in outcomes.items()
+        }
+        move = (_one if first.run.landscape.dim == 1 else _two)(left, outcomes)
+        _over_time(right, outcomes, names)
+        now = right.axvline(0, color="#444444", linewidth=1, linestyle=":")
+        figure.suptitle(title or f"{first.run.landscape!r}", fontsize=11)
+        handles = [
+            plt.Line2D([], [], color=COLOURS[name], marker=MARKERS[name], linestyle=DASHES[name], markersize=5, label=text)
+            for name, text in names.items()
+        ]
+        left.legend(handles=handles, fontsize=8, loc="upper center", ncols=2, framealpha=0.8)
+        move(0)
+        right.set_title(f"step {first.steps[-1]:,} of {first.steps[-1]:,}", fontsize=10, loc="right")
+        figure.canvas.draw()
+        figure.set_layout_engine("none")  # placed once: doing it for every frame takes twice the time
+        writer = kind(fps=SPEED)
+        with writer.saving(figure, path, DPI):
+            for frame in np.unique(np.linspace(0, len(first.steps) - 1, frames).round().astype(int)):
+                move(frame)
+                now.set_xdata([first.steps[frame]] * 2)
+                right.set_title(f"step {first.steps[frame]:,} of {first.steps[-1]:,}", fontsize=10, loc="right")
+                writer.grab_frame()
+    finally:
+        plt.close(figure)
+
+
+def _loss(result: Result, w: np.ndarray) -> np.ndarray:
+    run = result.run
+    return run.data.vx * (run.landscape.K(w) if run.landscape.of == "K" else 0.5 * np.sum((run.landscape.Q(w) - run.data.slope) ** 2, axis=-1))
+
+
+def _one(axes, outcomes):
+    first = outcomes["a"]
+    landscape = first.run.landscape
+    ((low, high),) = landscape.box
+    x = np.linspace(low, high, 500)
+    k = _loss(first, x[:, None])
+    walls = _loss(first, np.array(landscape.barriers)[:, None]) if landscape.barriers else []
+    top = 1.7 * max(walls) if len(walls) else 0.6 * min(k[0], k[-1])
+    axes.plot(x, k, color="#222222", linewidth=1.4)
+    for barrier in landscape.barriers:
+        axes.axvline(barrier, color="#777777", linewidth=1, linestyle="--")
+    if not first.run.data.slope:
+        for minimum in landscape.minima:
+            _name(axes, minimum, (minimum.at[0], -0.04 * top), va="top", ha="center")
+    axes.set(xlim=(low, high), ylim=(-0.16 * top, top), xlabel="w", ylabel="K, nats per sample")
+    dots = {name: axes.plot([], [], MARKERS[name], color=COLOURS[name], markersize=5, alpha=0.75, markeredgewidth=0)[0] for name in outcomes}
+
+    def move(frame: int) -> None:
+        for name, out in outcomes.items():
+            w = out.kept[frame, : SHOWN[1], 0]
+            dots[name].set_data(w, _loss(first, w[:, None]))
+
+    return move
+
+
+def _two(axes, outcomes):
+    first = outcomes["a"]
+    landscape = first.run.landscape
+    (x0, x1), (y0, y1) = landscape.box
+    x, y = np.linspace(x0, x1, 200), np.linspace(y0, y1, 200)
+    k = _loss(first, np.stack(np.meshgrid(x, y), axis=-1))
+    top = np.quantile(k, 0.995) or 1.0
+    axes.contourf(x, y, np.log10(np.clip(k, 1e-6 * top, top)), 20, cmap="Greys_r", alpha=0.45)
+    if not first.run.data.slope:
+        for minimum in landscape.minima:
+            axes.plot(*minimum.at, "^", color="#007A5A", markersize=7)
+            _name(axes, minimum, minimum.at, textcoords="offset points", xytext=(7, -3))
+    axes.set(xlim=(x0, x1), ylim=(y0, y1), xlabel="w₁", ylabel="w₂", aspect="equal")
+    draw = lambda name, style, **more: axes.plot([], [], style, color=COLOURS[name], **more)[0]  # noqa: E731
+    dots = {name: draw(name, MARKERS[name], markersize=4.5, markeredgecolor="white", markeredgewidth=0.4) for name in outcomes}
+    tails = {name: draw(name, "-", linewidth=0.8, alpha=0.6) for name in outcomes}
+
+    def move(frame: int) -> None:
+        for name, out in outcomes.items():
+            paths = out.kept[max(0, frame - TAIL) : frame + 1, : SHOWN[2]]
+            dots[name].set_data(*paths[-1].T)
+            gaps = np.concatenate([paths, np.full((1, *paths.shape[1:]), np.nan)])  # NaN ends a tail
+            tails[name].set_data(*np.swapaxes(gaps, 0, 1).reshape(-1, 2).T)
+
+    return move
+
+
+def _name(axes, minimum, at, **more) -> None:
+    if minimum.lam is not None:
+        text = f"λ = {minimum.lam}" + (f", m = {minimum.multiplicity}" if minimum.multiplicity > 1 else "")
+        axes.annotate(text, at, color="#007A5A", fontsize=9, weight="bold", path_effects=[withStroke(linewidth=3, foreground="white")], **more)
+
+
+def _over_time(axes, outcomes, names) -> None:
+    first = outcomes["a"]
+    landscape = first.run.landscape
+    for name, out in outcomes.items():
+        style = {"color": COLOURS[name], "linestyle": DASHES[name]}
+        if landscape.barriers:
+            left = out.share[:, 0]
+            axes.plot(np.arange(len(left)), np.where(left > 0, left, np.nan), **style)
+            continue
+        far = np.linalg.norm(out.kept, axis=-1) if landscape.dim == 2 else out.distance(landscape.minima[0])
+        alive = np.isfinite(far[-1])
+        if alive.any():
+            low, middle, high = np.quantile(far[:, alive], [0.1, 0.5, 0.9], axis=1)
+            axes.fill_between(out.steps, low, high, color=COLOURS[name], alpha=0.2, linewidth=0)
+            axes.plot(out.steps, middle, **style)
+    axes.set(xlim=(0, first.steps[-1]), xlabel="step")
+    if landscape.barriers:
+        axes.set(yscale="log", ylim=(0.5 / first.run.n, 1.5))
+        axes.set_title("share left of the barrier", fontsize=10, loc="left")
+    else:
+        axes.set_ylim(bottom=0)
+        axes.set_title("distance to " + ("O" if landscape.dim == 2 else f"w = {landscape.minima[0].name}"), fontsize=10, loc="left")
+    axes.grid(alpha=0.25)
