@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nets.chains import Chains, Sampler
 from nets.noise import Streams
-from nets.samplers import SGLD, Chains, Sampler
 from nets.targets import Target
 
 SHARE = 0.1  # of a run on batches that looks may cost, or one batch a look if that is more
@@ -49,6 +49,9 @@ class Watched(Sampler):
     def full(self) -> bool:
         return self.sampler.full
 
+    def preconditioner(self, chains, memory):
+        return self.sampler.preconditioner(chains, memory)
+
     def begin(self, chains):
         self._streams = Streams((self.seed + 0x5EED) % 2**31, self.count, chains.w.device)
         return self.sampler.begin(chains)
@@ -72,7 +75,7 @@ class Watched(Sampler):
         index = self._streams.batches(self.target.n, self.sample) if self.batch and self.sample < self.target.n else None
         u, slope = self._energy(w, index)
         parts = [away.double().square().sum(1), torch.full_like(u, math.nan), (away * slope).double().sum(1) / self.target.dim, torch.zeros_like(u)]
-        p = preconditioner(self.sampler, chains, memory)
+        p = self.sampler.preconditioner(chains, memory)
         if p is not None:
             scale = (self.sampler.eps * p).sqrt()
             half = self.sampler.eps / 2 * p
@@ -101,13 +104,6 @@ class Watched(Sampler):
         accepted, balance, noise = (np.stack([row[i] for row in late])[:, alive] for i in (2, 3, 4))
         errors = balance.std() / math.sqrt(balance.size), balance.mean(axis=0).std() / math.sqrt(balance.shape[1])
         return Look(float(accepted.mean()), (float(balance.mean()), float(max(errors))), float(noise.mean()), radius, _spread(squares))
-
-
-def preconditioner(sampler: Sampler, chains: Chains, memory) -> Tensor | None:
-    """P of the next step, () or (C, D) or (D,): w' = w - (eps/2) P grad U + N(0, eps P); None for samplers with momentum."""
-    if hasattr(sampler, "preconditioner"):
-        return sampler.preconditioner(chains, memory)
-    return chains.w.new_ones(()) if isinstance(sampler, SGLD) else getattr(memory, "p", None)
 
 
 def _spread(squares: np.ndarray) -> tuple[float, float] | None:
