@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 from tqdm import tqdm
 
 from app import export
-from app.state import change, decode_fields, link
+from app.state import FRAME, change, decode_fields, link
 from dynamics.observe import Result
 from dynamics.posterior import Posterior
 from dynamics.presets import PRESETS, Preset, escape, judge
@@ -171,7 +171,7 @@ def _lab(options):
         if query.get("page", "") not in ("", "landscape"):
             raise ValueError(f"page = {query['page'][:40]!r}: only the landscape lab can be exported; leave page out of the query")
         preset = PRESETS.get(query.get("preset", ""))
-        alone = preset and set(query) <= {"v", "preset", "page", "theme", "projector"}
+        alone = preset and set(query) <= {"v", "preset", *FRAME}
         lab, messages = (from_preset(preset.name), []) if alone else decode(query)
     return preset, dataclasses.replace(lab, run=change(lab.run, settings)), messages
 

@@ -270,7 +270,7 @@
   system.addEventListener("change", () => { if (!["light", "dark"].includes(wanted)) theme(system.matches ? "dark" : "light") })
   const projector = () => { root.classList.toggle("projector"); size() }
   const size = () => {
-    const {width, height} = root.getBoundingClientRect(), small = width < 900 || height < 520
+    const {width, height} = root.getBoundingClientRect(), large = root.classList.contains("projector") ? 1.4 : 1, small = width < 900 * large || height < 520 * large
     if (small !== root.classList.contains("small")) { root.classList.toggle("small", small); settings(!small && !DATA.recorded && query.get("settings") !== "0") }
     if (scene) draw()
   }

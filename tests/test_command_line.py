@@ -226,21 +226,16 @@ def test_a_page_loads_nothing(name, tmp_path, capsys):
 
 
 @pytest.mark.browser
-def test_a_page_is_drawn_without_a_network(tmp_path, capsys, chromium):
-    from playwright.sync_api import sync_playwright
-
+def test_a_page_is_drawn_without_a_network(tmp_path, capsys, browser):
     path = tmp_path / "a.html"
     assert main(["run", "fig1-escape", "--quick", "--out", str(path)]) == 0
-    with sync_playwright() as play:
-        flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-        browser = play.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page()
-        asked, complaints = [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(path.as_uri())
-        page.wait_for_selector(".bk-Figure canvas")
-        browser.close()
+    page = browser.new_page()
+    asked, complaints = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector(".bk-Figure canvas")
+    page.close()
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == [] == complaints
 
 
