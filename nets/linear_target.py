@@ -94,7 +94,7 @@ class LinearTarget(Target):
         """Losses (C,); the gradient by backpropagation into out (C, D) unless that is None."""
         if index is not None and self._x is None:
             no_batches(self, index)
-        samples = index is not None and index.shape[1] < self._x.shape[1]  # fewer columns to multiply than directions of x
+        samples = index is not None and index.shape[1] <= self._x.shape[1]  # fewer columns to multiply than directions of x
         weights = self.matrices(w)
         x = self._x[index] if index is not None else None
         below = [x.mT if samples else None]  # below[l] = W_l ... W_1 x, or W_l ... W_1 itself

@@ -14,14 +14,14 @@ from nets.targets import Samples
 
 
 class Phi(NamedTuple):
-    """An activation h = phi(z), and grad_z (in place) from grad_h and h."""
+    """An activation h = phi(z), in place, and grad_z from grad_h, which it may use up, and h."""
 
     forward: Callable
     backward: Callable
 
 
 ACTIVATIONS = {
-    nn.ReLU: Phi(torch.relu_, lambda slope, h: slope.mul_(h > 0)),
+    nn.ReLU: Phi(torch.relu_, lambda slope, h: torch.ops.aten.threshold_backward(slope, h, 0.0)),
     nn.Tanh: Phi(torch.tanh_, lambda slope, h: slope.mul_(1 - h * h)),
     nn.Sigmoid: Phi(torch.sigmoid_, lambda slope, h: slope.mul_(h * (1 - h))),
 }
