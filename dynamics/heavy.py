@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from dynamics.random import close, opened, positive_stable
-from dynamics.rule import Batch, LearningRate, Rule, Temperature, normals, place, put
+from dynamics.rule import Batch, LearningRate, Noise, Rule, Temperature, heat, normals, place, put
 from dynamics.sde import diffusion, thinned
-from dynamics.sgd import Noise
 from landscapes.jit import kernel
 from landscapes.polynomial import potential
 from landscapes.scale import Range
@@ -38,8 +37,7 @@ class HeavyTailedSGD(Rule):
         return r"w \leftarrow w - \eta\left(\nabla K + \sqrt{A}\, \xi\right),\quad \mathbb{E}\, e^{-sA} = e^{-s^{\alpha/2}}"
 
     def advance(self, path, memory, table, source, streams, first):
-        heat = (2 * self.temperature / self.lr) ** 0.5 if self.noise == "isotropic" else -1.0
-        _heavy(path, table, source, streams, self.lr, 0.5 * self.alpha, heat, thinned(source, self.batch))
+        _heavy(path, table, source, streams, self.lr, 0.5 * self.alpha, heat(self), thinned(source, self.batch))
 
 
 @kernel

@@ -5,8 +5,7 @@ from typing import Annotated
 
 from dynamics.batches import draw, prepare
 from dynamics.random import close, opened
-from dynamics.rule import Batch, Momentum, Rule, Temperature, normals, place, put
-from dynamics.sgd import Noise
+from dynamics.rule import Batch, Momentum, Noise, Rule, Temperature, heat, normals, place, put
 from landscapes.jit import kernel
 from landscapes.polynomial import evaluate, outputs
 from landscapes.scale import Range
@@ -40,9 +39,8 @@ class NGD(Rule):
         return r"v \leftarrow \mu v - \eta\, (F + \rho I)^{-1} g_B(w),\quad w \leftarrow w + v,\quad \rho = \max(\alpha\, \mathrm{tr} F / d,\ \rho_0)"
 
     def advance(self, path, memory, table, source, streams, first):
-        heat = (2 * self.temperature / self.lr) ** 0.5 if self.noise == "isotropic" else -1.0
         smoothing = self.alpha / path.shape[2]
-        hyper = (self.lr, self.batch, self.damping, smoothing, self.momentum, heat)
+        hyper = (self.lr, self.batch, self.damping, smoothing, self.momentum, heat(self))
         _ngd(path, memory, table, source, streams, first, source.moments.copy(), hyper)
 
 

@@ -5,7 +5,7 @@ trajectories. Adding one is adding a file; `dynamics/__init__.py` lists it, and 
 """
 
 import abc
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ LearningRate = Annotated[float, Range(1e-6, 1, log=True, help="η: the length of
 Batch = Annotated[int, Range(1, 100_000, log=True, unit="samples", help="B: samples in a batch; gradient noise falls like 1/√B", shown=(1, 512))]
 Momentum = Annotated[float, Range(0, 0.999, help="μ: how much of the last step is kept; the effective rate is η/(1 − μ)", shown=(0, 0.99))]
 Temperature = Annotated[float, Range(0, 1e3, help="T of isotropic noise: with it, SGD settles to the density exp(−K/T) as η → 0", shown=(0, 1))]
+Noise = Literal["batch", "isotropic"]
 
 
 class Rule(abc.ABC):
@@ -48,6 +49,11 @@ class Rule(abc.ABC):
 
         A trajectory that diverges is NaN from then on. Releases the GIL; slices of trajectories may run in threads.
         """
+
+
+def heat(rule) -> float:
+    """sqrt(2T/eta): the standard deviation of isotropic gradient noise at which SGD settles to exp(-K/T); -1 stands for the batch's own noise."""
+    return (2 * rule.temperature / rule.lr) ** 0.5 if rule.noise == "isotropic" else -1.0
 
 
 @kernel

@@ -1,15 +1,12 @@
 """Stochastic gradient descent."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from dynamics.batches import draw, prepare
 from dynamics.random import close, opened
-from dynamics.rule import Batch, LearningRate, Momentum, Rule, Temperature, normals, place, put
+from dynamics.rule import Batch, LearningRate, Momentum, Noise, Rule, Temperature, heat, normals, place, put
 from landscapes.jit import kernel
 from landscapes.polynomial import evaluate, outputs, potential
-
-Noise = Literal["batch", "isotropic"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,7 @@ class SGD(Rule):
         return r"v \leftarrow \mu v - \eta\, g_B(w),\quad w \leftarrow w + v"
 
     def advance(self, path, memory, table, source, streams, first):
-        heat = (2 * self.temperature / self.lr) ** 0.5 if self.noise == "isotropic" else -1.0
-        _sgd(path, memory, table, source, streams, first, source.moments.copy(), self.lr, self.batch, self.momentum, heat)
+        _sgd(path, memory, table, source, streams, first, source.moments.copy(), self.lr, self.batch, self.momentum, heat(self))
 
 
 @kernel

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from dynamics import MALA, SGD, At, Finite, Langevin, Simulation, lambda_hat_exact
-from dynamics.chains import Chains
+from dynamics.chains import Chains, tuned
 from dynamics.estimate import default_nbeta, effective_sample_size, llc, running
-from landscapes import DoubleWell, Monomial, Regular, Valley
+from landscapes import DoubleWell, Monomial, Regular, Ring, Valley
 
 
 def ar1(phi, chains, draws, seed, mean=0.0):
@@ -241,3 +241,16 @@ def test_bad_chains_name_the_value_and_the_demand():
     ):
         with pytest.raises(ValueError, match=words):
             Chains(WELL, **arguments)
+
+
+@pytest.mark.parametrize(("landscape", "at"), [(WELL, 1.8), (WELL, -1.8), (Regular(), (0.0, 0.0)), (Ring(1), (1.0, 0.0))])
+def test_a_tuned_step_is_accepted_as_often_as_was_asked(landscape, at):
+    """The trials' own error is some .004 (12,800 draws, a few of them independent); bisection to 6 % of eps and two digits add as much."""
+    run = tuned(Chains(landscape, MALA(nbeta=1000.0), at, chains=16, draws=4000, burn_in=500, seed=9))
+    assert run.run().acceptance == pytest.approx(0.95, abs=0.015)
+
+
+def test_in_a_quadratic_well_the_tuned_step_shrinks_like_the_variance():
+    """Nothing but eps n beta matters in exp(-n beta h w^2 / 2): four decades, equal up to the two digits that are kept."""
+    steps = [tuned(Chains(Regular(), MALA(nbeta=nbeta, gamma=0.0))).rule.eps * nbeta for nbeta in (10.0, 1e3, 1e5)]
+    assert max(steps) / min(steps) < 1.1
