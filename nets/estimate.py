@@ -116,9 +116,9 @@ class Estimation:
 
     sampler: by default MALA on the full data, SGLD on batches, both with eps="auto". nbeta: a number; None for n/log n, n the size of the
     data set; "devinterp-0.2" for that tool's old default, batch/log batch. eps: overrides the sampler's own step; "auto" tunes it to an
-    acceptance of 0.9, then compares the chains with chains half as long: where the two disagree (or too few proposals are taken), eps is
-    halved and the chains start again, and the health report says so. (MALA is exact at any step: there, disagreement at good acceptance
-    only asks for longer chains.)
+    acceptance of 0.9, then compares the chains with chains half as long: where the longer ones give more (or too few proposals are taken), eps
+    is halved and the chains start again, and the health report says so. Chains that give less in the long run still find their way into
+    degenerate directions, and MALA is exact at any step: both ask for longer chains, not for a smaller eps, and are reported only.
     batch: samples a step, 0 for all. measure: draws' losses on the "batch" that moved the chain, or on the "full" data; baseline: L(w*) on the
     same "batch" (the default with batches: their scatter cancels) or on the "full" data. exact: (local, global) values of lambda, where known.
     """
@@ -199,7 +199,7 @@ class Estimation:
         if estimate.acceptance < TARGET - SLACK:
             return f"only {estimate.acceptance:.0%} of the proposals were acceptable in the long run"
         drift = drifts(self.nbeta * (estimate.losses - estimate.baselines))
-        if drift and not estimate.sampler.full:
+        if drift and drift[1] > drift[0] and not estimate.sampler.full:
             return f"chains half as long gave {drift[0]:.4g}, the longer ones {sum(drift) / 2:.4g}"
         return ""
 
