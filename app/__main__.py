@@ -26,6 +26,7 @@ from dynamics.posterior import Posterior
 from dynamics.presets import PRESETS, Preset, escape, judge
 from dynamics.simulation import Simulation
 from dynamics.sweep import Sweep, SweepResult
+from landscapes.zeros import minima as zeros
 
 FREE = "landscape"  # the run that is no preset
 EXAMPLES = """examples:
@@ -293,9 +294,11 @@ def _of_simulation(result: Result) -> dict:
 
 
 def _exact(landscape) -> dict:
-    points = [*landscape.minima, *landscape.undefined]
+    points, found = [*landscape.minima, *landscape.undefined], zeros(landscape)
     return {
         "landscape": repr(landscape),
+        "all_zeros": {"lambda": None if found.lam is None else str(found.lam), "multiplicity": found.multiplicity}
+        | ({"why": found.missing} if found.missing else {}),
         "exact": [
             {"name": point.name, "at": list(point.at), "lambda": None if point.lam is None else str(point.lam), "multiplicity": point.multiplicity}
             | ({"why": point.why} if point.why else {})
@@ -344,6 +347,9 @@ def _words(summary: dict) -> str:
             place = f"{point['name']} ({', '.join(f'{entry:.4g}' for entry in point['at'])})"
             known = f"lambda = {point['lambda']}, multiplicity {point['multiplicity']}"
             lines.append(f"{group['landscape']}, {place}: {known if point['lambda'] else 'lambda is undefined: ' + point['why']}.")
+        whole = group["all_zeros"]
+        if whole["lambda"]:
+            lines.append(f"All zeros of K in its box together: lambda = {whole['lambda']}, multiplicity {whole['multiplicity']}.")
     if "out" in summary:
         lines.append(f"Written: {summary['out']}")
     return "\n".join(lines)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import time
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from dynamics.law import transfer
 
 CELLS = 1000
 LONGEST = 20_000  # steps for which a law is computed while a visitor waits
+PAUSE = 0.02  # seconds of work between two turns of others
 
 
 def key(lab: Lab) -> str:
@@ -18,11 +21,14 @@ def key(lab: Lab) -> str:
     return str(hash((lab.run.landscape, tuple(lab.rules.values()), lab.run.start, lab.run.data, lab.run.steps)))
 
 
-def exact(lab: Lab, steps: np.ndarray) -> dict | None:
-    """Arrays for the store "law" at the frames' `steps`; None in two dimensions. A rule without a law is left out, and the words say why."""
+def exact(lab: Lab, steps: np.ndarray) -> Iterator[dict | None]:
+    """Arrays for the store "law" at the frames' `steps`, one optimiser after the other, each time with all there is; None between pieces of work.
+
+    Nothing in two dimensions. A rule without a law is left out, and the words in `meta` say why; `meta` also says when it is `complete`.
+    """
     run, arrays, words = lab.run, {}, {}
     if run.landscape.dim != 1:
-        return None
+        return
     ((low, high),) = run.landscape.box
     for name, rule in lab.rules.items():
         if run.steps > LONGEST:
@@ -33,9 +39,32 @@ def exact(lab: Lab, steps: np.ndarray) -> dict | None:
         except ValueError as error:
             words[name] = str(error)
             continue
-        arrays[f"law-{name}"] = matrix.histogram(np.linspace(low, high, BINS + 1), steps, run.start).astype(np.float32)
+        yield
+        masses = yield from _after(matrix.step, matrix.start(run.start), steps)
+        arrays[f"law-{name}"] = matrix.binned(np.linspace(low, high, BINS + 1), masses).astype(np.float32)
         if run.landscape.barriers:
-            arrays[f"exact-{name}"] = matrix.share(share_steps(run.steps), run.start, survive=run.steps)[:, 0].astype(np.float32)
+            at = share_steps(run.steps)
+            masses = yield from _after(matrix.step, matrix.start(run.start), at)
+            alive = yield from _after(matrix.expect, np.ones(len(matrix.nodes)), run.steps - at[::-1])
+            masses = masses * alive[::-1]  # of those that do not diverge later
+            total = np.maximum(masses.sum(axis=1), np.finfo(float).tiny)
+            arrays[f"exact-{name}"] = (masses[:, matrix.basin == 0].sum(axis=1) / total).astype(np.float32)
+            yield
             rate = matrix.escape_rate()
             words[name] = "exact ∞" if math.isinf(rate) else f"exact {rate:.3g}" if rate > 1e-9 else "exact 0"
-    return arrays | {"meta": json.dumps(plain({"key": key(lab), "words": words}))}
+        if len(lab.rules) > 1 and name == "a":
+            yield arrays | {"meta": json.dumps(plain({"key": key(lab), "words": words, "complete": False}))}
+    yield arrays | {"meta": json.dumps(plain({"key": key(lab), "words": words, "complete": True}))}
+
+
+def _after(step: Callable, vector: np.ndarray, times: np.ndarray) -> Generator[None, None, np.ndarray]:
+    """The vector after so many steps, one row for each of the ascending times."""
+    out, done, last = np.empty((len(times), len(vector))), 0, time.perf_counter()
+    for i, until in enumerate(times):
+        while done < until:
+            vector, done = step(vector), done + 1
+            if time.perf_counter() - last > PAUSE:
+                yield
+                last = time.perf_counter()
+        out[i] = vector
+    return out

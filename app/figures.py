@@ -170,8 +170,12 @@ def lambda_hat() -> figure:
 
 
 def noise_1d() -> figure:
-    """H, G and B Sigma along w: they agree where Q = 0 and part elsewhere."""
+    """H, G and B Sigma along w: they agree where Q = a and part elsewhere; bands where B Sigma is vy H within a tenth, and where H < 0."""
     fig = canvas("noise", "w", "curvature, noise")
+    for name, colour in (("negative", PURPLE), ("within", GREEN)):
+        band = source(f"noise-{name}", "left", "right", "bottom", "top")
+        fig.quad("left", "right", "bottom", "top", source=band, fill_color=colour, fill_alpha=0.25, line_width=0)
+    fig.multi_line("x", "y", source=source("noise-at", "x", "y"), line_color=GREY, line_dash="dotted")
     for name, colour, dash in (("hessian", ORANGE, "solid"), ("sigma", BLUE, "solid"), ("fisher", GREEN, "dashed")):
         fig.line("x", "y", source=source(f"noise-{name}", "x", "y"), line_color=colour, line_dash=dash, line_width=2)
     return fig

@@ -12,8 +12,8 @@ const CELLS = {
   near: {title: "Distance to the line over time", help: "Median and 10–90 % band, log axis: sticky directions show as a flat band, absorbing ones as a straight decline."},
   ending: {title: "Where they are, over the posterior", help: "Histogram of the ensemble at the moment shown (diverged ones left out, and counted above), over the normalised Bayesian posterior at n samples (grey)."},
   lambda: {title: "λ̂ converging", help: "n·β·(E[L] − L(w*)) from Markov chains tethered at the chosen minimum: running mean and ±2 Monte-Carlo standard errors. Orange: its exact value at this nβ and γ, by quadrature. Green: the exact learning coefficient λ, its limit as nβ grows."},
-  noise: {title: "Is noise proportional to curvature?", help: "Hessian H of K, Gauss–Newton = Fisher G, and B·Σ, the covariance of a batch gradient times the batch size. They agree exactly only where Q = 0."},
-  ellipse: {title: "Noise, curvature and Fisher at the pointer", help: "Axes: square roots of |eigenvalues|, each ellipse scaled to its own largest. For one output Σ has rank one: noise lives on a line, along ∇Q."},
+  noise: {title: "Is noise proportional to curvature?", help: "Hessian H of K, Gauss–Newton = Fisher G, and B·Σ, the covariance of a batch gradient times the batch size. They agree exactly only where Q = a, up to the labels' variance vy; beside a minimum BΣ/(vy H) tends to 1/(2(1 − λ)). Green: they agree within 10 %. Pink: H < 0, which no covariance can be. Move the pointer, or press ← and → here, to read them off."},
+  ellipse: {title: "Noise, curvature and Fisher at the pointer", help: "Axes: square roots of |eigenvalues|, each ellipse scaled to its own largest. For one output Σ has rank one: noise lives on a line, along ∇Q. Move the pointer over the map, or press the arrow keys here."},
   newton: {title: "Why λ: the Newton polygon", help: "Dots: the exponents (i, j) of the terms x^i y^j of Q around the chosen point, in the coordinates of the last step below. The diagonal leaves the polygon at (d, d), and λ = 1/(2d) unless the face polynomial there has a real root of high multiplicity."},
   volume: {title: "The volume law that defines λ and m", help: "V(ε): length or area of {K < ε} within 0.3 of the chosen point, by quadrature (dots). Green: c ε^λ (−log ε)^(m−1) with the exact λ and m."},
   energy: {title: "Free energy against n", help: "F = −log of the prior mean of exp(−n K), exact: of the whole box, and of each basin alone (in one dimension). The lower a basin's curve, the more posterior mass it has; where curves cross, Bayes changes its minimum. Try a slope a ≠ 0. Green: λ log n − (m − 1) log log n, shifted to agree at the largest n."},
@@ -65,12 +65,13 @@ export function render({model, view}) {
       const legend = element("div", {class: "legend"})
       const caption = element("figcaption", {}, element("h2", {text: title, "data-help": help, tabindex: 0}), legend)
       const figure = element("figure", {class: `cell ${name}`, "data-name": name, hidden: stage.meta && dim && dim !== stage.meta.dim}, caption, children[i])
-      cells[name] = {figure, legend, dim, title: caption.firstChild}
+      if (name === "noise" || name === "ellipse") figure.append(element("p", {class: "below", "aria-live": "off"}))
+      cells[name] = {figure, legend, dim, title: caption.firstChild, below: figure.querySelector(".below")}
       const order = Object.keys(CELLS), next = order.slice(order.indexOf(name) + 1).find(later => cells[later])
       grid.insertBefore(figure, next ? cells[next].figure : why)
     })
   }
-  const why = element("section", {class: "why"}, element("h2", {text: "How λ is found, step by step", "data-help": "Exact, in rational arithmetic, for the point chosen under “Estimate λ”."}), ...[].concat(model.get_child("steps")))
+  const why = element("section", {class: "why"}, element("h2", {text: "How λ is found, step by step", "data-help": "Exact, in rational arithmetic: of all real zeros of K in the box together, and step by step for the point chosen under “Estimate λ”."}), ...[].concat(model.get_child("steps")))
   const main = element("main", {}, card, says, player, grid)
   grid.append(why)
   root.append(header, element("div", {class: "body"}, side, main), noticeBoard(model), helpBubble(root))
@@ -131,13 +132,18 @@ export function render({model, view}) {
     show("near", ...names.map(n => n.cloneNode(true)))
     show("shares", ...fits, meta.share?.bayes.length ? chip("bayes dash", `Bayes ${(100 * meta.share.bayes[0]).toPrecision(3)} %`) : null)
     show("ending", ...names.map(n => n.cloneNode(true)), stage.exact && chip("ink dots", "exact law"), chip("bayes", meta.bayes))
-    show("noise", chip("h line", "H"), chip("b line", "BΣ"), chip("g dash", "G (Fisher)"))
     if (cells.near && meta.near) cells.near.title.textContent = meta.near.title
     if (cells.far && meta.far) cells.far.title.textContent = meta.far.title
     if (cells.shares && meta.share) cells.shares.title.textContent = meta.share.title
   }
-  const pointed = () => {
-    if (stage.meta?.dim === 2 && stage.pointer) legend("ellipse", [chip("h line", "H"), chip("g dash", "G"), chip("b line", "BΣ"), element("span", {class: "words", text: stage.at(...stage.pointer)})])
+  const pointed = () => { // noise and curvature at the pointer, and where they are proportional
+    const {meta, pointer, proportional: found} = stage
+    if (!meta || !pointer) return
+    const words = stage.at(...pointer).map(text => element("span", {class: "words", text}))
+    const kinds = [chip("h line", "H"), chip("b line", "BΣ"), chip("g dash", "G")]
+    const bands = [found?.within.length && chip("exact", "within 10 %"), found?.negative.length && chip("steep", "H < 0")]
+    legend(meta.dim === 1 ? "noise" : "ellipse", [...kinds, ...bands, ...words])
+    for (const {below} of [cells.noise, cells.ellipse].filter(Boolean)) if (below.textContent !== (found?.words ?? "")) below.textContent = found?.words ?? ""
   }
   const fresh = () => {
     const before = stage.meta?.dim
@@ -150,7 +156,7 @@ export function render({model, view}) {
     if (!stage.meta.draft) remember(stage.meta.query)
     root.dataset.drawn = stage.meta.drawn
     root.dataset.draft = stage.meta.draft
-    root.dataset.law = stage.exact?.key ?? ""
+    root.dataset.law = stage.exact?.complete ? stage.exact.key : ""
     // the next picture is sent once this one is on the screen
     requestAnimationFrame(() => setTimeout(() => model.send_msg({drawn: stage.meta.drawn})))
     if (first) {
@@ -172,14 +178,17 @@ export function render({model, view}) {
   const reasoned = () => {
     const meta = stage.geometry()
     if (!meta) return
+    pointed()
+    if (!meta.complete && !meta.parts.includes("volume")) return
     legend("newton", [meta.result && chip("exact", `${meta.point}: ${meta.result}`), meta.polygon && chip("b", meta.polygon), meta.reason && element("span", {class: "words", text: meta.reason})])
     legend("volume", [meta.fit && chip("a", meta.fit), meta.result && chip("exact line", meta.result)])
-const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash", "bayes dots"]
+    if (!meta.complete && !meta.parts.includes("energy")) return
+    const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash", "bayes dots"]
     legend("energy", [...lines.map((text, i) => chip(kinds[i], text)), meta.energy?.law && chip("exact dash", meta.energy.law), meta.energy?.crossing && element("span", {class: "words", text: meta.energy.crossing})])
     const {finite} = meta
-    legend("finite", finite ? [chip("a line", "n E[K]"), chip("b line", "WBIC / log n"), finite.without ? null : chip("steep line", "n × generalisation error"), finite.biasWords && chip("exact dash", finite.biasWords),
+    if (meta.complete) legend("finite", finite ? [chip("a line", "n E[K]"), chip("b line", "WBIC / log n"), finite.without ? null : chip("steep line", "n × generalisation error"), finite.biasWords && chip("exact dash", finite.biasWords),
       chip("exact line", finite.limitWords), finite.without && element("span", {class: "words", text: finite.without})] : [element("span", {class: "words", text: "for fresh data and a = 0"})])
-    root.dataset.geometry = meta.point
+    if (meta.complete) root.dataset.geometry = meta.point
   }
   const paint = () => {
     stage.paint(root.dataset.theme === "dark", root.classList.contains("projector") ? 1.4 : 1)
@@ -208,7 +217,7 @@ const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash
       ...(figure ? [element("details", {class: "whole", open: true, ontoggle: () => fit()}, element("summary", {text: "All runs of this preset in one figure (below: one of them)"}), element("img", {src: figure, alt: `${verdict}`}))] : []))
     fit()
   }
-  stage.model("law").properties.data.change.connect(() => { if (stage.law()) { stage.draw(stage.step); legends() } root.dataset.law = stage.exact?.key ?? "" })
+  stage.model("law").properties.data.change.connect(() => { if (stage.law()) { stage.draw(stage.step); legends() } root.dataset.law = stage.exact?.complete ? stage.exact.key : "" })
   const store = stage.model("store"), estimate = stage.model("estimate")
   store.properties.data.change.connect(fresh)
   stage.model("geometry").properties.data.change.connect(reasoned)
@@ -216,20 +225,29 @@ const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash
   model.on("controls", showControls)
   model.on("story", showStory)
 
-  // the pointer on the map: Bokeh reports it in data coordinates
-  const follow = () => stage.model("map")?.on_event("mousemove", event => {
-    if (stage.meta?.dim !== 2 || !Number.isFinite(event.x)) return
-    stage.pointer = [event.x, event.y]
-    stage.noise()
-    pointed()
-  })
-  if (cells.map) follow()
+  // the pointer on a figure: Bokeh reports it in data coordinates
+  const point = (x, y) => { stage.pointer = [x, y]; stage.noise(); pointed() }
+  const followed = new Set()
+  const follow = () => {
+    for (const [name, dim] of [["map", 2], ["potential", 1], ["noise", 1]]) {
+      if (!cells[name] || followed.has(name)) continue
+      followed.add(name)
+      stage.model(name).on_event("mousemove", event => { if (stage.meta?.dim === dim && Number.isFinite(event.x)) point(event.x, dim === 1 ? 0 : event.y) })
+      const title = cells[name === "map" ? "ellipse" : name].title // and from the keyboard, a hundredth of the box at a time
+      if (name !== "potential") title.addEventListener("keydown", event => {
+        const move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[event.key]
+        if (!move || stage.meta?.dim !== dim) return
+        event.preventDefault()
+        point(...move.map((by, axis) => { const [low, high] = stage.meta.box[axis] ?? [0, 0]; return Math.max(low, Math.min(high, (stage.pointer[axis] ?? 0) + by * (high - low) / 100)) }))
+      })
+    }
+  }
+  follow()
   const layout = view.compute_layout.bind(view) // a resize while figures are being made would lay out what is not there yet
   view.compute_layout = () => { if (view.child_views.every(({el}) => el.isConnected)) layout() }
   model.on("figures", () => {
-    const flat = !cells.map
     adopt()
-    if (flat && cells.map) follow()
+    follow()
     paint()
     fit()
     fresh()

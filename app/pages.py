@@ -23,7 +23,7 @@ from app import escape, figures, lab
 from app.estimates import estimates
 from app.exact import exact, key
 from app.geometry import geometry
-from app.lab import Bayes, Lab
+from app.lab import Lab, from_preset
 from app.live import IDLE, Abandoned, Latest
 from app.page import asked, escaped, looks, typeset
 from app.picture import picture, results
@@ -34,6 +34,7 @@ from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangenc
 
 HERE = pathlib.Path(__file__).parent
 DRAFT = 2000  # trajectories while a slider moves
+TURN = 0.0  # a rest of no length: others' turn
 MOST = 5e8  # trajectory-steps a page may ask for: some 5 s on two cores
 log = logging.getLogger(__name__)
 
@@ -137,10 +138,10 @@ def work(state: Lab, stale: Callable[[], bool] = lambda: False):
         yield Picture(picture(state, outcomes), False, *named)
     if state.preset:
         yield judged(state.preset, outcomes["a"])._replace(state=state)
-    law = exact(state, outcomes["a"].steps)
-    if law:
-        yield Law(law)
-    yield Reasons(*geometry(state))
+    for law in exact(state, outcomes["a"].steps):
+        yield TURN if law is None else Law(law)
+    for found in geometry(state):
+        yield TURN if found is None else Reasons(*found)
     for arrays in estimates(state):
         yield Estimated(arrays)
 
@@ -188,18 +189,6 @@ def _whole(name: str) -> Judged:
         draw(result, f"{folder}/figure.svg", "matplotlib", preset.title)
         image = base64.b64encode(pathlib.Path(folder, "figure.svg").read_bytes()).decode()
     return Judged(judge(preset, result), f"data:image/svg+xml;base64,{image}")
-
-
-def from_preset(name: str, before: Lab = Lab()) -> Lab:
-    """The lab with a preset in it, alone on the stage: its run, the middle one of a sweep, or a run on the landscape of its posterior."""
-    shown = PRESETS[name].run
-    if isinstance(shown, Sweep):
-        shown = shown.runs[len(shown.runs) // 2]
-    if isinstance(shown, Posterior):
-        run, samples, beta = replace(Lab().run, landscape=shown.landscape, start=None, data=shown.data), shown.n, shown.beta
-    else:
-        run, samples, beta = shown, shown.steps * getattr(shown.rule, "batch", 1), 1.0
-    return Lab(run, None, Bayes(int(min(max(samples, 1), 10_000_000)), beta), replace(before.estimate, point=0), name)
 
 
 def read(query: Mapping[str, str]) -> tuple[Lab, list[str]]:

@@ -218,8 +218,9 @@ class Stage {
     const {meta} = this
     if (meta.dim === 1) {
       const key = JSON.stringify([meta.products, meta.data, meta.box])
-      if (key === this.noisy) return // only the landscape and the data matter here
+      if (key === this.noisy) return this.mark() // only the landscape and the data matter here
       this.noisy = key
+      this.proportion(null)
       const [[low, high]] = meta.box, x = [], lines = {hessian: [], sigma: [], fisher: []}
       for (let i = 0; i <= 300; i++) {
         const w = low + (high - low) * i / 300, {G, H, S} = matrices(meta, w, 0)
@@ -229,8 +230,12 @@ class Stage {
       const scale = Math.max(...meta.minima.map(m => matrices(meta, m.at[0], 0).H[0]), ...meta.barriers.map(b => -matrices(meta, b, 0).H[0]), 0.02 * matrices(meta, high, 0).H[0])
       this.range("noise", "x", low, high)
       this.range("noise", "y", -1.2 * scale, 2.5 * scale)
-      return
+      this.tall = [-1.2 * scale, 2.5 * scale]
+      return this.mark()
     }
+    const key = JSON.stringify([meta.products, meta.data, meta.box])
+    if (key !== this.noisy) this.proportion(null)
+    this.noisy = key
     const [x, y] = this.pointer, {G, H, S} = matrices(meta, x, y)
     this.fill("pointer", {x: [x], y: [y]})
     const turn = matrix => {
@@ -250,10 +255,35 @@ class Stage {
     this.range("ellipse", "y", -1.1 * Math.max(1, 1 / wide), 1.1 * Math.max(1, 1 / wide))
   }
 
-  at(x, y) { // eigenvalues there, in words
-    const {G, H, S} = matrices(this.meta, x, y)
-    const values = matrix => { if (Number.isNaN(matrix[0])) return "none"; const [a, b] = eigen(matrix).values; return `${short(a)}, ${Math.abs(b) < 1e-9 * Math.abs(a) ? 0 : short(b)}` }
-    return `eigenvalues: ${values(H)} · ${values(G)} · ${values(S)}`
+  // where noise is read off in one dimension
+  mark() {
+    const {meta} = this, [[low, high]] = meta.box, [w] = this.pointer ?? []
+    if (!(w >= low && w <= high)) this.pointer = [(meta.barriers[0] ?? low + 0.62 * (high - low)), 0]
+    this.fill("noise-at", {x: [[this.pointer[0], this.pointer[0]]], y: [this.tall]})
+  }
+
+  // where B Sigma is vy H and where H < 0, as the server found it; null: not yet known
+  proportion(found) {
+    this.proportional = found
+    const within = found?.within ?? [], negative = found?.negative ?? [], [bottom, top] = this.tall ?? [0, 1]
+    const bands = (name, spans) => this.fill(name, {left: spans.map(s => s[0]), right: spans.map(s => s[1]), bottom: spans.map(() => bottom), top: spans.map(() => top)})
+    bands("noise-within", within)
+    bands("noise-negative", negative)
+  }
+
+  // what noise and curvature are at the pointer, in lines of words
+  at(x, y) {
+    const {meta} = this, {G, H, S} = matrices(meta, x, y), {vy} = meta.data
+    const ratio = vy === 1 ? "BΣ/H" : "BΣ/(vy H)", over = (sigma, hessian) => few(sigma / (vy * hessian), 1)
+    const few = (value, beside = 0) => Math.abs(value) < 1e-12 * Math.abs(beside) ? "0" : short(+value.toPrecision(3)) // else rounding
+    if (meta.of === "K") return ["K alone is given: no model, so neither Fisher matrix nor noise"]
+    if (meta.dim === 1) return [`at ${few(x)}: H ${few(H[0], G[0])}, BΣ ${few(S[0], H[0])}, G ${few(G[0], H[0])}${vy && H[0] ? `, ${ratio} = ${over(S[0], H[0])}` : ""}`]
+    const values = matrix => { const [a, b] = eigen(matrix).values; return `${short(a)}, ${Math.abs(b) < 1e-9 * Math.abs(a) ? 0 : short(b)}` }
+    const lines = [`eigenvalues: ${values(H)} · ${values(G)} · ${values(S)}`]
+    const {values: [most], angle} = eigen(S), [c, s] = [Math.cos(angle), Math.sin(angle)]
+    const along = ([a, b, d]) => a * c * c + 2 * b * c * s + d * s * s, across = ([a, b, d]) => a * s * s - 2 * b * c * s + d * c * c
+    if (most > 0 && vy && along(H)) lines.push(`${ratio} = ${over(along(S), along(H))} along the noise, ${over(Math.abs(across(S)) < 1e-9 * most ? 0 : across(S), across(H))} across (H ${few(across(H))})`)
+    return lines
   }
 
   // the exact law, if the one at hand belongs to this picture
@@ -272,6 +302,9 @@ class Stage {
     const store = this.model("geometry"), text = store?.data.meta?.[0]
     if (!text) return
     const get = name => store.data[name]?.[0], rows = array => [0, 1].map(i => array ? part(array, i * array.shape[1], (i + 1) * array.shape[1]) : [])
+    const meta = JSON.parse(text), done = part => meta.complete || meta.parts.includes(part) // what is still to come stays as it was
+    if (done("noise") && meta.noise) this.proportion(meta.noise)
+    if (!done("point")) return meta
     const [x, y] = rows(get("edge")), reach = get("leaves")?.[1] ?? 1, d = get("leaves")?.[0]
     this.fill("newton-edge", {x, y})
     this.fill("newton-region", x.length ? {x: [...x, reach, x[0]], y: [...y, reach, reach]} : {x: [], y: []})
@@ -279,6 +312,7 @@ class Stage {
     this.fill("newton-leaves", d === undefined ? {x: [], y: []} : {x: [d], y: [d]})
     for (const axis of ["x", "y"]) this.range("newton", axis, -0.3, reach)
     const line = (name, across, up) => this.fill(name, get(up) ? {x: get(across), y: get(up)} : {x: [], y: []})
+    if (!done("volume")) return meta
     line("volume-measured", "eps", "volume"); line("volume-law", "eps", "law")
     const span = (figure, name) => { // all of a positive array, in whole decades
       const values = get(name)
@@ -286,8 +320,8 @@ class Stage {
     }
     this.range("volume", "x", 1e-14, 0.1)
     span("volume", "volume")
-    this.range("energy", "x", 1, 1e7)
-    const meta = JSON.parse(text), energy = get("energy"), n = get("samples")
+    if (!done("energy")) return meta
+    const energy = get("energy"), n = get("samples")
     let top = 1
     for (let i = 0; i < 4; i++) {
       const here = energy && i < energy.shape[0], values = here ? part(energy, i * energy.shape[1], (i + 1) * energy.shape[1]) : []
@@ -298,7 +332,10 @@ class Stage {
     line("energy-law", "samples", "asymptote")
     const crossings = [...(get("crossings") ?? [])]
     this.fill("energy-crossing", {x: crossings.map(at => [at, at]), y: crossings.map(() => [0, 1.3 * top])})
-    for (const name of ["mean", "wbic", "generalisation"]) line(`finite-${name}`, "few", name)
+    this.range("energy", "x", 1, 1e7)
+    if (!done("finite")) return meta
+    for (const name of ["mean", "wbic"]) line(`finite-${name}`, "few", name)
+    line("finite-generalisation", "rare", "generalisation")
     line("finite-bias", "few", meta.finite?.biasWords ? "bias" : "none")
     const limit = meta.finite?.limit
     this.fill("finite-limit", limit ? {x: [1, 1e7], y: [limit, limit]} : {x: [], y: []})

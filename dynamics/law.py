@@ -105,8 +105,11 @@ class Transfer:
 
     def histogram(self, edges, t, start: Start | None = None) -> np.ndarray:
         """Probabilities (bins,) or (times, bins) of w between neighbouring edges: what `Result.histogram` counts, over n."""
-        edges = np.asarray(edges, float)
-        return np.diff(self.law(t, start) @ self._integrals(edges).T, axis=-1)
+        return self.binned(edges, self.masses(t, start))
+
+    def binned(self, edges, masses: np.ndarray) -> np.ndarray:
+        """Masses (..., cells) of the nodes as probabilities (..., bins) between neighbouring edges."""
+        return np.diff(masses / self.width @ self._integrals(np.asarray(edges, float)).T, axis=-1)
 
     def diverged(self, t, start: Start | None = None) -> np.ndarray:
         """Share that has diverged by time t, () or (times,)."""

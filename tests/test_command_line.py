@@ -51,6 +51,7 @@ def test_a_summary_in_json_says_all_and_is_strict(capsys):
     assert out["escape"]["rate"] == pytest.approx(0.112, abs=4 * (out["escape"]["stderr"] ** 2 + 0.004**2) ** 0.5)
     assert out["escape"]["first"] == 3 and sum(out["shares_at_end"]) == pytest.approx(1)
     assert [(point["lambda"], point["multiplicity"]) for point in out["exact"]] == [("1/4", 1), ("1/2", 1), (None, None)]
+    assert out["all_zeros"] == {"lambda": "1/4", "multiplicity": 1}
     assert decode(out["run"]) == (PRESETS["fig1-escape"].quick, [])
 
 

@@ -575,7 +575,7 @@ def test_where_lambda_is_undefined_the_page_says_why(lab):
 
 def test_the_pointer_on_the_map_changes_noise_and_curvature_beside_it(lab):
     lab.choose("landscape", "Valley")
-    words = lab.page.locator("figure.cell.ellipse .words")
+    words = lab.page.locator("figure.cell.ellipse .words").first
     before, sent = words.inner_text(), len(lab.sent)
     box = lab.page.locator("figure.cell.map").bounding_box()
     seen = set()
@@ -585,6 +585,22 @@ def test_the_pointer_on_the_map_changes_noise_and_curvature_beside_it(lab):
         seen.add(words.inner_text())
     assert len(seen - {before}) >= 2 and all("eigenvalues" in text for text in seen)
     assert not [frame for frame in lab.sent[sent:] if "MousePosition" in str(frame) or "set" in str(frame)]
+
+
+def test_noise_over_curvature_is_read_off_with_pointer_and_keys_and_where_they_part_is_said(lab):
+    lab.choose("landscape", "DoubleWell")
+    figure = lab.page.locator("figure.cell.noise")
+    figure.locator(".below", has_text="only for w in").wait_for()
+    assert "2/3 at +w₀" in figure.locator(".below").inner_text()
+    words, box = figure.locator(".words"), lab.page.locator("figure.cell.potential").bounding_box()
+    lab.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.7 * box["height"])
+    lab.page.wait_for_timeout(60)
+    before = words.inner_text()
+    assert re.match(r"at -?[\d.]+: H .*BΣ/H = ", before)
+    figure.locator("h2").focus()
+    lab.page.keyboard.press("ArrowRight")
+    lab.page.wait_for_timeout(60)
+    assert float(re.match(r"at (-?[\d.]+):", words.inner_text())[1]) > float(re.match(r"at (-?[\d.]+):", before)[1])
 
 
 # Looks

@@ -1,18 +1,39 @@
 """The exact law and the geometry panel: what the page draws beside the simulation is the truth."""
 
+import itertools
 import json
+import time
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from app.exact import exact, key
-from app.geometry import EPS, SAMPLES, geometry
+from app import exact as exact_panel
+from app.exact import key
+from app.geometry import EPS, SAMPLES, whole_words
+from app.geometry import geometry as geometry_in_pieces
 from app.lab import Estimate, Lab
 from app.picture import picture, results
-from dynamics import HeavyTailedSGD, Simulation, lambda_hat_exact
-from landscapes import Cusp, DoubleWell, NormalCrossing, Ring, Tangency, Valley
+from app.pieces import finished, remembered
+from dynamics import GD, NGD, HeavyTailedSGD, Online, Simulation, lambda_hat_exact
+from dynamics.batches import noise_covariance
+from dynamics.law import transfer
+from dynamics.proportion import proportion
+from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Regular, Ring, Tangency, TripleWell, Valley, parse
+
+
+def last(pieces):
+    """The last of what was shown piece by piece, None if there was nothing."""
+    return next(reversed([shown for shown in pieces if shown is not None]), None)
+
+
+def exact(lab, steps):
+    return last(exact_panel.exact(lab, steps))
+
+
+def geometry(lab):
+    return last(geometry_in_pieces(lab))
 
 
 def at(landscape, point=0) -> Lab:
@@ -92,3 +113,126 @@ def test_where_lambda_is_undefined_the_panel_says_why():
     assert "volume" not in arrays
     assert "K has a maximum here" in json.loads(arrays["meta"])["reason"]
     assert "K has a maximum here" in steps
+
+
+# Where noise is proportional to curvature
+
+
+def ratio(landscape, w, data=Online()):
+    value, slope, second = (part[..., 0].ravel() if i == 0 else part.ravel() for i, part in enumerate(landscape.jet(np.asarray(w, float)[:, None])))
+    sigma = data.vx * slope**2 * (data.vy + 2 * data.vx * (value - data.slope) ** 2)
+    hessian = data.vx * (slope**2 + (value - data.slope) * second)
+    return sigma, hessian
+
+
+@pytest.mark.parametrize("landscape", [DoubleWell(), DoubleWell(1.4, 1, 3), TripleWell(), parse("w^4 - 2*w^2 + 0.3")])
+@pytest.mark.parametrize("data", [Online(), Online(slope=-0.3, vx=0.5, vy=2.0)])
+def test_noise_is_curvature_within_a_tenth_on_the_named_intervals_and_nowhere_else(landscape, data):
+    found = proportion(landscape, data)
+    low, high = landscape.box[0]
+    w = np.random.default_rng(0).uniform(low, high, 20_000)
+    sigma, hessian = ratio(landscape, w, data)
+    for spans, holds in ((found.within, np.abs(sigma / (data.vy * hessian) - 1) <= 0.1), (found.negative, hessian < 0)):
+        named = np.any([(a <= w) & (w <= b) for a, b in spans], axis=0) if spans else np.zeros(len(w), bool)
+        edge = np.any([np.abs(w - end) < 2e-6 * (high - low) for span in spans for end in span], axis=0) if spans else False
+        assert np.all((named == holds) | edge)
+    assert found.within_share == pytest.approx(sum(b - a for a, b in found.within) / (high - low))
+
+
+@pytest.mark.parametrize("landscape", [DoubleWell(1.8, 1, 2), DoubleWell(1.2, 3, 4), TripleWell(), Monomial(5)])
+def test_beside_a_minimum_noise_over_curvature_tends_to_a_number_that_lambda_decides(landscape):
+    """1/(2 (1 - lambda)), from both sides: 1 at a regular minimum, 2/3, 3/5, ... at degenerate ones. At 1e-4 the next order is below 1e-3."""
+    limits = proportion(landscape).limits
+    assert set(limits) == {minimum.name for minimum in landscape.minima}
+    for minimum in landscape.minima:
+        sigma, hessian = ratio(landscape, [minimum.at[0] - 1e-4, minimum.at[0] + 1e-4])
+        assert sigma / hessian == pytest.approx(float(limits[minimum.name]), abs=1e-3)
+        assert limits[minimum.name] == 1 / (2 * (1 - minimum.lam))
+
+
+@pytest.mark.parametrize("landscape", [Valley(1, 2), Cusp(), Ring(), Regular()])
+def test_in_two_variables_the_shares_are_those_of_random_points(landscape):
+    found, n = proportion(landscape), 40_000
+    low, high = np.array(landscape.box).T
+    w = np.random.default_rng(1).uniform(low, high, (n, 2))
+    sigma, hessian = noise_covariance(landscape, w, 1), landscape.hessian(w)
+    away = np.linalg.norm(sigma - hessian, axis=(-2, -1)) / np.linalg.norm(hessian, axis=(-2, -1))
+    for share, sampled in ((found.within_share, np.mean(away <= 0.1)), (found.negative_share, np.mean(np.linalg.eigvalsh(hessian)[:, 0] < -1e-9))):
+        assert share == pytest.approx(sampled, abs=5 * (sampled * (1 - sampled) / n) ** 0.5 + 0.006)  # and the grid of 121 points
+
+
+def test_the_panel_names_where_the_claim_breaks():
+    arrays, _ = geometry(at(DoubleWell()))
+    words = json.loads(arrays["meta"])["noise"]["words"]
+    assert "BΣ/H is 1 within 10 % only for w in [−1.82, −1.78], [1.39, 1.46], [2.13, 2.18]: 1.9 % of the box" in words
+    assert "H < 0 ≤ Σ for w in [−1.36, 0.159]" in words and "2/3 at +w₀" in words and "1 at −w₀" in words
+    for lab, words in (
+        (Lab(Simulation(DoubleWell(), n=10, steps=2, data=Online(vy=0.0)), None), "nowhere proportional"),
+        (Lab(Simulation(parse("w^4", "K"), GD(), n=10, steps=2), None), "K alone"),
+        (at(Valley(1, 2)), "H has a negative eigenvalue"),
+    ):
+        assert words in json.loads(geometry(lab)[0]["meta"])["noise"]["words"]
+
+
+# All zeros together
+
+
+@pytest.mark.parametrize(
+    ("landscape", "words"),
+    [
+        (DoubleWell(1.8, 1, 3), "**λ = 1/6, m = 1**"),
+        (Valley(1, 2), "**λ = 1/4, m = 2**"),
+        (Monomial(3), "**λ = 1/6, m = 1**, from the only zero"),
+        (parse("(w1^2-2)*(w2^2-3)", box=((-2, 2), (-2, 2))), "**λ = 1/2, m = 2**"),
+        (parse("w^2+1"), "K has no zero"),
+    ],
+)
+def test_the_panel_begins_with_lambda_of_the_whole_box(landscape, words):
+    assert words in whole_words(landscape)
+    assert geometry(at(landscape))[1].startswith(whole_words(landscape))
+
+
+# In pieces
+
+
+def test_the_panel_comes_in_short_pieces_and_at_once_when_it_is_known():
+    """Some 0.4 s of CPU at most, for two outputs (one: 0.1 s), so that visitors take turns; the second time there is one piece."""
+    lab, longest, shown = at(parse("w1 - w2^2, w1*w2*1.01")), 0.0, []
+    begun = time.thread_time()
+    for found in geometry_in_pieces(lab):
+        longest, begun = max(longest, time.thread_time() - begun), time.thread_time()
+        shown.append(found)
+    assert longest < 0.7 and sum(found is None for found in shown) > 20
+    metas = [json.loads(found[0]["meta"]) for found in shown if found]
+    assert [meta["complete"] for meta in metas] == [False] * (len(metas) - 1) + [True]
+    assert all(set(a["parts"]) < set(b["parts"]) for a, b in itertools.pairwise(metas))
+    again = list(geometry_in_pieces(lab))
+    assert len(again) == 1 and again[0][1] == shown[-1][1] and set(again[0][0]) == set(shown[-1][0])
+
+
+def test_the_exact_law_comes_in_short_pieces_one_optimiser_after_the_other():
+    lab = Lab(replace(Lab().run, steps=3000, landscape=DoubleWell(1.83, 1, 2)), NGD(lr=0.1, batch=20, damping=1.0))
+    longest, begun, shown = 0.0, time.thread_time(), []
+    for found in exact_panel.exact(lab, np.arange(0, 3001, 15)):
+        longest, begun = max(longest, time.thread_time() - begun), time.thread_time()
+        shown.append(found)
+    assert longest < 0.3 and sum(found is None for found in shown) > 10
+    first, both = (found for found in shown if found)
+    assert "law-b" not in first and set(first) < set(both) and json.loads(both["meta"])["complete"]
+    matrix = transfer(lab.run.landscape, lab.run.rule, exact_panel.CELLS, lab.run.data)
+    edges = np.linspace(*lab.run.landscape.box[0], 121)
+    assert both["law-a"][7] == pytest.approx(matrix.histogram(edges, 105, lab.run.start), abs=1e-6)
+    assert both["exact-a"][50] == pytest.approx(matrix.share(5 * 50, lab.run.start, survive=3000)[0], rel=1e-5)
+
+
+def test_what_returned_is_remembered_for_the_last_arguments_only():
+    ran = []
+
+    @remembered(2)
+    def twice(x):
+        ran.append(x)
+        yield
+        return 2 * x
+
+    assert [finished(twice(x)) for x in (1, 2, 1, 3, 1, 2)] == [2, 4, 2, 6, 2, 4]
+    assert ran == [1, 2, 3, 2]
