@@ -63,6 +63,11 @@ class Controls {
     if (focus) this.root.querySelector(`[name="${focus}"]`)?.focus()
   }
 
+  // fields that changed with others; the others, one of which is in the visitor's hand, stay as they are
+  replace(items) {
+    for (const item of items) this.root.querySelector(`[name="${item.name}"]`)?.closest(".field").replaceWith(this.field(item))
+  }
+
   field(item) {
     if (item.kind === "choice") return this.choice(item)
     if (item.kind === "text") return this.line(item)

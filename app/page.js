@@ -38,6 +38,7 @@ export function render({model, view}) {
   const fit = () => { const height = heightOf(root, main, grid); plots().forEach(figure => figure.setv({height}, {sync: false})) }
 
   const showControls = () => controls.show(model.controls.groups)
+  const showFollowers = () => controls.replace(model.follow)
   const showExamples = () => {
     const {choices = [], chosen} = model.examples
     examples.hidden = !choices.length
@@ -75,7 +76,7 @@ export function render({model, view}) {
     link.remove()
     setTimeout(() => URL.revokeObjectURL(url), 10000)
   }
-  for (const [name, show] of Object.entries({controls: showControls, examples: showExamples, actions: showActions, legends: showLegends, says: showSays, hidden: showHidden, status: showStatus, query: showQuery, file: save})) model.on(name, show)
+  for (const [name, show] of Object.entries({controls: showControls, follow: showFollowers, examples: showExamples, actions: showActions, legends: showLegends, says: showSays, hidden: showHidden, status: showStatus, query: showQuery, file: save})) model.on(name, show)
   root.addEventListener("keydown", event => {
     const from = event.composedPath()[0].tagName
     if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "INPUT", "TEXTAREA"].includes(from)) return

@@ -4,7 +4,7 @@ import functools
 import itertools
 import pathlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
@@ -63,6 +63,7 @@ class PageView(pn.custom.JSComponent):
     words = pn.custom.Children()
     tall = param.Boolean(doc="texts first, as wide as the page")
     controls = param.Dict(doc="`groups` of fields, see lab.controls; `version` counts, so that the same values can be shown again")
+    follow = param.List(doc="fields of the form that changed with others")
     actions = param.List(doc="buttons: {name, text, help, and where it applies disabled, pressed, main}")
     examples = param.Dict(default={}, doc="`choices` [[name, text], ...], which is `chosen`, and the `label` of the menu")
     legends = param.Dict(default={}, doc="{figure: [[classes, text], ...]}; the class words makes a sentence")
@@ -233,7 +234,7 @@ class Session(ABC):
         if isinstance(message.get("set"), dict):
             values = {str(name): str(text) for name, text in list(message["set"].items())[:50]}
             value, messages = self.decode(values, self.value)
-            self.replace(value, messages, rebuild=bool(messages))
+            self.replace(value, messages, rebuild=bool(messages), said=values)
         elif isinstance(message.get("example"), str):
             self.replace(self.examples.get(message["example"], ("", self.value))[1])
         elif isinstance(message.get("open"), str):
@@ -243,12 +244,20 @@ class Session(ABC):
         elif isinstance(message.get("action"), str):
             self.act(message["action"])
 
-    def replace(self, value, messages: Sequence[str] = (), rebuild: bool = True) -> None:
+    def replace(self, value, messages: Sequence[str] = (), rebuild: bool = True, said: Collection[str] = ()) -> None:
+        """A new state; `said`: the fields whose values the browser has given, and shows already."""
         before, self.value = self.value, value
         with pn.io.hold():
-            self.furnish(rebuild or self.shape(before) != self.shape(value))
+            whole = rebuild or self.shape(before) != self.shape(value)
+            self.furnish(whole)
+            self.view.follow = [] if whole else self.followers(before, said)
             self.view.notices = list(messages)
             self.changed(before)
+
+    def followers(self, before, said: Collection[str]) -> list[dict]:
+        """The fields that changed with others."""
+        old, new = ({item["name"]: item for group in self.controls(value) for item in group["items"]} for value in (before, self.value))
+        return [item for name, item in new.items() if name not in said and item != old.get(name)]
 
     def furnish(self, form: bool = True) -> None:
         """Send the form, the menu of examples and the link."""
