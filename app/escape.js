@@ -2,15 +2,20 @@
 
 const VIRIDIS = "440154 481467 482576 453781 404688 39558c 33638d 2d718e 287d8e 238a8d 1f968b 20a386 29af7f 3cbb75 55c667 73d055 95d840 b8de29 dce319 fde725"
   .split(" ").map(text => [0, 2, 4].map(at => parseInt(text.slice(at, at + 2), 16)))
+// colour-blind safe, from blue over white to orange (ColorBrewer's RdBu and PuOr)
+const DIVERGING = "2166ac 4393c3 92c5de d1e5f0 f7f7f7 fee0b6 fdb863 e08214 b35806".split(" ").map(text => [0, 2, 4].map(at => parseInt(text.slice(at, at + 2), 16)))
+const FAR = 4 // standard errors at the ends of its scale
 const INK = {
   light: {paper: "#ffffff", text: "#1d2733", soft: "#4d5966", line: "#aab3bc", none: "#e9edf1", dot: "#aab3bc"},
   dark: {paper: "#14191f", text: "#eef2f6", soft: "#b4bec8", line: "#4a5663", none: "#232b34", dot: "#586573"},
 }
 const LETTERS = {lr: "η", batch: "B", w0: "w₀", momentum: "μ", damping: "ρ"}
 const MAPS = {
-  rate: {title: "Sampled", help: "Trajectories that have never left the left basin leave it at this rate: log of the share that stays, per step, once the start is forgotten. Crossing the barrier and diverging both count. Grey: nobody left. Solid line: from here on gradient descent leaves without any noise (started within 5 % of −w₀; none drawn where a rule’s noise cannot be taken away)."},
+  rate: {title: "Sampled", help: "Trajectories that have never left the leftmost basin leave it at this rate: log of the share that stays, per step, once the start is forgotten. Crossing the barrier and diverging both count. Grey: nobody left. Solid line: from here on gradient descent leaves without any noise (started close to the minimum; none drawn where a rule’s noise cannot be taken away)."},
   exact: {title: "Exact", help: "The same rate without sampling: −log of the leading eigenvalue of the step's Markov matrix, restricted to the basin. Grey: below the scale, which ends at one leaving in all sampled steps."},
+  z: {title: "Sampled − exact", help: "Leavings counted less leavings expected from the exact rate, in standard errors: blue where fewer left than the law says, orange where more. Within ±2 for 95 of 100 cells by chance; all cells share their noise, so neighbours go together. Hatched: no exact rate, or one of 0."},
 }
+const VIEWS = {both: {text: "sampled and exact", maps: ["rate", "exact"]}, difference: {text: "their difference", maps: ["z"]}, all: {text: "all three", maps: ["rate", "exact", "z"]}}
 const LINES = {stable: {dash: "7 5"}, crisis: {text: "GD crisis", dash: null}}
 const ALL = 99 // stands for: all in one step
 
@@ -20,10 +25,11 @@ const drawn = (tag, attributes = {}, ...children) => {
   node.append(...children.filter(Boolean))
   return node
 }
-const viridis = share => {
-  const at = Math.min(Math.max(share, 0), 1) * (VIRIDIS.length - 1), i = Math.min(Math.floor(at), VIRIDIS.length - 2), part = at - i
-  return `rgb(${VIRIDIS[i].map((low, k) => Math.round(low + part * (VIRIDIS[i + 1][k] - low)))})`
+const between = (colours, share) => {
+  const at = Math.min(Math.max(share, 0), 1) * (colours.length - 1), i = Math.min(Math.floor(at), colours.length - 2), part = at - i
+  return `rgb(${colours[i].map((low, k) => Math.round(low + part * (colours[i + 1][k] - low)))})`
 }
+const viridis = share => between(VIRIDIS, share), diverging = z => between(DIVERGING, 0.5 + z / (2 * FAR))
 const figures3 = value => value === 0 ? "0" : short(+value.toPrecision(3))
 const whole = value => value.toLocaleString("en")
 const duration = seconds => seconds < 1.5 ? "a second" : seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`
@@ -40,7 +46,7 @@ class RateMap {
       const [a, b] = [i - i % stride, j - j % stride]
       if (!done[b][a]) continue
       const value = values[b][a], [low, high] = this.fixed.scale
-      const fill = value == null ? "url(#unknown)" : value < 10 ** low ? "url(#none)" : viridis((Math.log10(value) - low) / (high - low))
+      const fill = value == null ? "url(#unknown)" : this.name === "z" ? diverging(value) : value < 10 ** low ? "url(#none)" : viridis((Math.log10(value) - low) / (high - low))
       return {fill, opacity: stride === 1 ? 1 : 0.4}
     }
     return {fill: "none", opacity: 1}
@@ -118,6 +124,16 @@ const colourBar = (svg, fixed, ink, left, top, width, size) => {
   }
 }
 
+const differenceBar = (svg, ink, left, top, width, size) => {
+  const steps = 60
+  for (let k = 0; k < steps; k++) svg.append(drawn("rect", {x: left + width * k / steps, y: top, width: width / steps + 0.5, height: 0.9 * size, fill: between(DIVERGING, (k + 0.5) / steps)}))
+  for (let z = -FAR; z <= FAR; z += 2) {
+    const x = left + width * (z + FAR) / (2 * FAR), text = (z < 0 ? "−" : z > 0 ? "+" : "") + Math.abs(z)
+    svg.append(drawn("line", {x1: x, x2: x, y1: top + 0.9 * size, y2: top + 1.15 * size, stroke: ink.soft}),
+      drawn("text", {x, y: top + 2.05 * size, "font-size": 0.95 * size, "text-anchor": z === -FAR ? "start" : z === FAR ? "end" : "middle", fill: ink.soft, text}))
+  }
+}
+
 export function render({model}) {
   const root = element("div", {class: "lab escape"})
   root.append(element("style", {text: model.style}))
@@ -144,6 +160,10 @@ export function render({model}) {
   const says = element("p", {class: "says", "aria-live": "polite"})
   const readout = element("p", {class: "readout", "aria-live": "polite"})
   const scale = element("div", {class: "scale"})
+  let view = "both"
+  const views = element("select", {class: "view", id: "view", title: "Which maps are shown", onchange: event => { view = event.target.value; redraw() }},
+    ...Object.entries(VIEWS).map(([value, {text}]) => element("option", {value, text})))
+  bar.append(element("span", {class: "viewer"}, element("label", {for: "view", class: "soft", text: "Maps"}), views))
   const cells = Object.entries(MAPS).map(([name, {title, help}]) => {
     const legend = element("div", {class: "legend"})
     // one link over the map, always to the cell pointed at: so it opens in a new tab as any link does, and Enter follows it
@@ -169,7 +189,9 @@ export function render({model}) {
     if (!here) return
     const {fixed, numbers} = model
     const room = main.clientHeight - (grid.getBoundingClientRect().top - main.getBoundingClientRect().top + main.scrollTop) - 14 * size - 46
-    for (const cell of cells) {
+    const shown = VIEWS[view].maps
+    for (const cell of cells) cell.figure.hidden = !shown.includes(cell.name)
+    for (const cell of cells.filter(({name}) => shown.includes(name))) {
       const width = cell.figure.clientWidth, height = Math.max(240, Math.min(room - cell.legend.parentNode.offsetHeight, 0.95 * width))
       const svg = drawn("svg", {width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", "font-family": "inherit"}, patterns(ink()))
       cell.place = new RateMap(cell.name, fixed, numbers, ink()).into(svg, 0, 6, width, height - 6, size)
@@ -179,13 +201,18 @@ export function render({model}) {
       const {left, top, width: w, height: h} = cell.place
       Object.assign(cell.link.style, {left: `${left}px`, top: `${top}px`, width: `${w}px`, height: `${h}px`})
     }
-    const width = Math.min(scale.clientWidth > 660 ? scale.clientWidth - 31 * size : scale.clientWidth, 560), svg = drawn("svg", {width, height: 2.5 * size, viewBox: `0 0 ${width} ${2.5 * size}`, role: "img", "aria-label": "Colour scale of both maps, logarithmic", "font-family": "inherit"}, patterns(ink()))
-    colourBar(svg, fixed, ink(), 4, 2, width - 8, size)
-    scale.replaceChildren(svg, element("span", {class: "soft", text: "escape rate per step"}), element("span", {class: "spring"}), saves)
+    const bars = [shown.includes("rate") && ["rate", "escape rate per step"], shown.includes("z") && ["z", "difference in standard errors"]].filter(Boolean)
+    const free = scale.clientWidth > 660 ? scale.clientWidth - 31 * size : scale.clientWidth, width = Math.min(bars.length > 1 ? Math.max(20 * size, free / 2 - 8 * size) : free, 560)
+    const drawnBars = bars.flatMap(([name, text]) => {
+      const svg = drawn("svg", {width, height: 2.5 * size, viewBox: `0 0 ${width} ${2.5 * size}`, role: "img", "aria-label": name === "z" ? "Colour scale of the difference, from blue (fewer left) to orange (more left)" : "Colour scale of the rates, logarithmic", "font-family": "inherit"}, patterns(ink()))
+      if (name === "z") differenceBar(svg, ink(), 4, 2, width - 8, size)
+      else colourBar(svg, fixed, ink(), 4, 2, width - 8, size)
+      return [svg, element("span", {class: "soft", text})]
+    })
+    scale.replaceChildren(...drawnBars, element("span", {class: "spring"}), saves)
     legends()
     choose(...(chosen ?? [Math.floor(fixed.x.values.length / 2), Math.floor(fixed.y.values.length / 2)]))
-    const power = (text, d) => d === "1" ? text : `${text}${superscript(d)}`, {d1, d2} = fixed.link
-    const task = `Each cell is a run of its own: ${whole(fixed.n)} trajectories of ${fixed.rule} start in the left well of K = Q²/2, Q = ${power("(w + w₀)", d1)}${power("(w − w₀)", d2)}. Colour is the rate, per step, at which those that are still there leave.`
+    const task = `Each cell is a run of its own: ${whole(fixed.n)} trajectories of ${fixed.rule} start in the leftmost well of K = Q²/2, Q = ${fixed.q}. Colour is the rate, per step, at which those that are still there leave.`
     if (intro.textContent !== task) intro.textContent = task
     if (says.textContent !== numbers.says) says.textContent = numbers.says
     root.dataset.drawn = numbers.step
@@ -197,6 +224,7 @@ export function render({model}) {
     const words = {stable: "stability line", crisis: "gradient descent leaves without noise"}
     const common = lines.map(name => chip(name === "stable" ? "ink dash" : "ink line", words[name]))
     cells[0].legend.replaceChildren(...common)
+    cells[2].legend.replaceChildren(...common.map(node => node.cloneNode(true)))
     cells[1].legend.replaceChildren(...(numbers.why ? [element("span", {class: "words", text: `No exact rate ${numbers.exact.some(row => row.some(v => v != null)) ? "in hatched cells" : "here"}: ${numbers.why}`})] : common.map(node => node.cloneNode(true))))
   }
 
@@ -229,7 +257,7 @@ export function render({model}) {
     i = Math.max(0, Math.min(n - 1, i)); j = Math.max(0, Math.min(m - 1, j))
     chosen = [i, j]
     const [where, text] = words(i, j), href = opened(i, j)
-    for (const {link, mark, place} of cells) {
+    for (const {link, mark, place} of cells.filter(({figure}) => !figure.hidden)) {
       link.setAttribute("href", href)
       link.setAttribute("aria-label", `Map of ${n} by ${m} cells, arrow keys move. Open ${where} in the landscape lab`)
       const [w, h] = [place.width / n, place.height / m]
@@ -264,16 +292,16 @@ export function render({model}) {
     setTimeout(() => URL.revokeObjectURL(url), 10000)
   }
   const composed = () => {
-    const {fixed, numbers} = model, size = 14, [width, height] = [1240, 600]
+    const {fixed, numbers} = model, size = 14, names = VIEWS[view].maps, [width, height] = [20 + 610 * names.length, 600]
     const svg = drawn("svg", {xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}`, "font-family": "DejaVu Sans, Helvetica, Arial, sans-serif"}, patterns(INK.light))
     svg.append(drawn("rect", {width, height, fill: INK.light.paper}))
-    cells.forEach(({name}, k) => {
-      svg.append(drawn("text", {x: 70 + k * 610, y: 30, "font-size": 18, "font-weight": 600, fill: INK.light.text, text: `${MAPS[name].title} escape rate`}))
+    names.forEach((name, k) => {
+      svg.append(drawn("text", {x: 70 + k * 610, y: 30, "font-size": 18, "font-weight": 600, fill: INK.light.text, text: name === "z" ? "Sampled − exact, in standard errors" : `${MAPS[name].title} escape rate`}))
       new RateMap(name, fixed, numbers, INK.light).into(svg, 10 + k * 610, 46, 600, 470, size)
     })
-    colourBar(svg, fixed, INK.light, 70, 540, 530, size)
-    svg.append(drawn("text", {x: 620, y: 552, "font-size": size, fill: INK.light.soft, text: "per step"}),
-      drawn("text", {x: 700, y: 552, "font-size": size, fill: INK.light.soft, text: `${fixed.rule}, n = ${whole(fixed.n)}, ${whole(fixed.steps)} steps`}))
+    if (names.includes("rate")) colourBar(svg, fixed, INK.light, 70, 540, 530, size)
+    if (names.includes("z")) differenceBar(svg, INK.light, 70 + 610 * (names.length - 1), 540, 530, size)
+    svg.append(drawn("text", {x: names.length === 1 ? 70 : 620, y: names.length === 1 ? 592 : 552, "font-size": size, fill: INK.light.soft, text: `${names.length > 1 ? "per step · " : ""}${fixed.rule}, n = ${whole(fixed.n)}, ${whole(fixed.steps)} steps`}))
     return new XMLSerializer().serializeToString(svg)
   }
   const saving = {
@@ -282,8 +310,8 @@ export function render({model}) {
     PNG: () => {
       const image = new Image()
       image.onload = () => {
-        const canvas = element("canvas", {width: 2480, height: 1200})
-        canvas.getContext("2d").drawImage(image, 0, 0, 2480, 1200)
+        const canvas = element("canvas", {width: 2 * image.naturalWidth, height: 2 * image.naturalHeight})
+        canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height)
         canvas.toBlob(blob => keep(blob, "image/png", "png"))
       }
       image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(composed())}`

@@ -25,8 +25,9 @@ from app import lab, state
 from app.live import Latest
 from app.page import asked, looks
 from dynamics import GD, NGD, RULES, SDE, SGD, Simulation, Uniform
-from dynamics.phase import Phase, PhaseFrame, boundary, noise_free, stable, stays, stiffness
-from landscapes import DoubleWell, Range
+from dynamics.phase import Phase, PhaseFrame, boundary, noise_free, sharp, stable, stays, stiffness
+from landscapes import CATALOGUE, DoubleWell, Landscape, Polynomial, Range
+from landscapes.coefficient import SUPERSCRIPT
 from landscapes.scale import check, parameters
 
 HERE = pathlib.Path(__file__).parent
@@ -42,6 +43,8 @@ EXPECTED = 5  # leavings that the exact rate must promise before a cell is asked
 Name = Literal["lr", "batch", "w0", "momentum", "damping"]
 SPANS = {"lr": (0.008, 0.03), "batch": (1, 200), "w0": (1.3, 2.2), "momentum": (0, 0.9), "damping": (0.1, 1000)}
 LOG = ("batch", "damping")
+OWN = Polynomial("(w + 1.5) * (w - 1)^2 * (w^2 + 1)")  # what a visitor's own polynomial begins with
+FAMILIES = [name for name, cls in CATALOGUE.items() if cls is not Polynomial and cls().barriers] + [Polynomial.__name__]
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,15 @@ class Axis:
         return tuple(sorted({max(round(value), 1) for value in found} if self.name == "batch" else set(found)))
 
 
-def axis(name: str, rule: str = "SGD", count: int = 12) -> Axis:
-    """An axis with the values at which there is something to see."""
+def axis(name: str, rule: str = "SGD", count: int = 12, landscape: Landscape = DoubleWell()) -> Axis:
+    """An axis with the values at which there is something to see: of a learning rate, from eta H = 1.3 to 5 at the leftmost minimum."""
     low, high = (0.5, 6) if (name, rule) == ("lr", "NGD") else SPANS[name]
+    if name == "lr" and rule != "NGD" and not isinstance(landscape, DoubleWell) and sharp(landscape):
+        stiff = float(landscape.hessian(min(minimum.at for minimum in landscape.minima))[0, 0])
+        limits = next(p.range for p in parameters(SGD) if p.name == "lr")
+        low, high = (min(max(float(f"{eta / stiff:.2g}"), limits.low), limits.high) for eta in (1.3, 5))
+        if low >= high:
+            low, high = SPANS["lr"]
     return Axis(name, low, high, count, "log" if name in LOG else "linear")
 
 
@@ -120,9 +129,9 @@ EXAMPLES: dict[str, EscapeLab] = {
 # Text: what a link holds
 
 
-def names(rule) -> tuple[str, ...]:
-    """The parameters that can be an axis with this rule."""
-    known = {parameter.name for parameter in (*parameters(type(rule)), *parameters(DoubleWell))}
+def names(rule, landscape: Landscape = DoubleWell()) -> tuple[str, ...]:
+    """The parameters that can be an axis with this rule on this landscape."""
+    known = {parameter.name for parameter in (*parameters(type(rule)), *parameters(type(landscape)))}
     silent = {"batch"} if getattr(rule, "noise", "batch") == "isotropic" else set()
     return tuple(name for name in SPANS if name in known - silent)
 
@@ -136,20 +145,29 @@ def encode(value: EscapeLab) -> dict[str, str]:
 def decode(query: Mapping[str, str], default: EscapeLab = EscapeLab()) -> tuple[EscapeLab, list[str]]:
     """An escape lab from a link that anybody may have written, and messages about what could not be used; never raises."""
     query = {key: text for key, text in query.items() if key not in ("v", *state.FRAME)}
+    if query.get("landscape") == Polynomial.__name__ and "text" not in query and not isinstance(default.run.landscape, Polynomial):
+        query["text"] = OWN.text
     run, messages = state.decode(query, default.run, others=("x.", "y.", "cells"))
-    if not isinstance(run.landscape, DoubleWell):
-        messages.append(f"landscape = {type(run.landscape).__name__}; the escape lab has the DoubleWell only (kept it)")
-        run = replace(run, landscape=default.run.landscape, start=default.run.start)
+    if run.landscape.dim != 1 or not run.landscape.barriers:
+        shown = f"{run.landscape.text!r}" if isinstance(run.landscape, Polynomial) else type(run.landscape).__name__
+        why = "has two variables" if run.landscape.dim == 2 else "has no barrier between two minima"
+        messages.append(f"landscape = {shown[:60]} {why}; give one variable w and two wells, such as {OWN.text} (kept {default.run.landscape!r})")
+        run = replace(run, landscape=default.run.landscape, start=default.run.start, rule=default.run.rule)
+    moved = type(run.landscape) is not type(default.run.landscape) or (
+        isinstance(run.landscape, Polynomial) and run.landscape != default.run.landscape
+    )
+    if moved and not {"start", "at"} & set(query):
+        run = replace(run, start=beside(run.landscape))
     if "lr" not in names(run.rule):
         messages.append(
             f"rule = {type(run.rule).__name__} has no learning rate; choose one of {', '.join(CHOICES)} (kept {type(default.run.rule).__name__})"
         )
         run = replace(run, rule=default.run.rule)
-    axes, same = {}, type(run.rule) is type(default.run.rule)
+    axes, same = {}, type(run.rule) is type(default.run.rule) and not moved
     for place in ("x", "y"):
         taken = [other.name for other in axes.values()]
-        free = [name for name in names(run.rule) if name not in taken]
-        axes[place], found = _axis(query, place, getattr(default, place), type(run.rule).__name__, same, free)
+        free = [name for name in names(run.rule, run.landscape) if name not in taken]
+        axes[place], found = _axis(query, place, getattr(default, place), run, same, free)
         messages += found
     cells, found = state.decode_fields(default, query)
     return EscapeLab(run, axes["x"], axes["y"], cells.cells), messages + found
@@ -158,14 +176,21 @@ def decode(query: Mapping[str, str], default: EscapeLab = EscapeLab()) -> tuple[
 CHOICES = [name for name, rule in RULES.items() if "lr" in names(rule())]
 
 
-def _axis(query, place: str, default: Axis, rule: str, same: bool, free: Sequence[str]) -> tuple[Axis, list[str]]:
-    """One axis: another parameter, or that of another rule, begins with its own span."""
-    messages, given = [], query.get(f"{place}.name", default.name)
+def beside(landscape: Landscape) -> Uniform:
+    """Starts around the leftmost minimum: within a sixth of the way to the barrier."""
+    (at,) = min(minimum.at for minimum in landscape.minima)
+    room = (landscape.barriers[0] - at) / 6
+    return Uniform(float(f"{at - room:.4g}"), float(f"{at + room:.4g}"))
+
+
+def _axis(query, place: str, default: Axis, run: Simulation, same: bool, free: Sequence[str]) -> tuple[Axis, list[str]]:
+    """One axis: another parameter, or that of another rule or landscape, begins with its own span."""
+    messages, given, rule = [], query.get(f"{place}.name", default.name), type(run.rule).__name__
     name = given if given in free else next(name for name in (default.name, *free) if name in free)
     if given != name and (f"{place}.name" in query or same):
         messages.append(f"{place}.name = {state._short(given)}; choose one of {', '.join(free)} (used {name})")
     if name != default.name or (name == "lr" and not same):
-        default = axis(name, rule, default.count)
+        default = axis(name, rule, default.count, run.landscape)
     fields = {key: text for key, text in query.items() if key.startswith(f"{place}.") and key != f"{place}.name"}
     known = [f"{place}.{parameter.name}" for parameter in parameters(Axis)]
     messages += [
@@ -175,7 +200,7 @@ def _axis(query, place: str, default: Axis, rule: str, same: bool, free: Sequenc
     ]
     made, found = state.decode_fields(default, fields, f"{place}.")
     messages += found
-    limits = next(p.range for p in (*parameters(RULES[rule]), *parameters(DoubleWell)) if p.name == name)
+    limits = next(p.range for p in (*parameters(type(run.rule)), *parameters(type(run.landscape))) if p.name == name)
     low, high = max(made.low, limits.low), min(made.high, limits.high)
     if (low, high) != (made.low, made.high):
         used = replace(made, low=low, high=high) if low < high else default
@@ -200,23 +225,26 @@ def controls(value: EscapeLab) -> list[dict]:
         "value": f"{low:g}, {high:g}" if is_box else f"{low:g}",
         "help": ("uniform from low to high" if is_box else "all start at this point")
         + (f" at w₀ = {run.landscape.w0:g}, and stretched like the wells at others" if "w0" in swept else "")
-        + "; only those in the left basin count. Near −w₀ the start is forgotten soonest",
+        + "; only those in the leftmost basin count. Near its minimum the start is forgotten soonest",
     }
     nodes = [item | {"label": "nodes, exact law"} for item in lab._items(value)]
     first = (run.rule.__doc__ or "").strip().split("\n")[0]
     rules = lab._choice("rule", "optimiser", type(run.rule).__name__, [(name, lab.RULE_NAMES.get(name, name)) for name in CHOICES], first)
     silent = ("temperature",) if getattr(run.rule, "noise", "batch") == "batch" else ("batch",)
+    families = [(name, lab.LANDSCAPE_NAMES.get(name, name)) for name in FAMILIES]
+    family = lab._choice("landscape", "family", type(run.landscape).__name__, families, "one variable, and a barrier between two minima")
+    own = ("of",) if isinstance(run.landscape, Polynomial) else ()
     return [
-        {"title": "Across", "open": True, "items": _axis_items(value.x, value.y, "x.", run.rule)},
-        {"title": "Up", "open": True, "items": _axis_items(value.y, value.x, "y.", run.rule)},
+        {"title": "Across", "open": True, "items": _axis_items(value.x, value.y, "x.", run)},
+        {"title": "Up", "open": True, "items": _axis_items(value.y, value.x, "y.", run)},
         {"title": "Optimiser", "mark": "a", "open": True, "items": [rules, *lab._items(run.rule, "", (*swept, *silent))]},
-        {"title": "Double well", "open": True, "items": lab._items(run.landscape, "", swept)},
+        {"title": "Landscape", "open": True, "items": [family, *lab._items(run.landscape, "", (*swept, *own))]},
         {"title": "Each cell", "open": True, "items": [*lab._items(run), start, *nodes]},
     ]
 
 
-def _axis_items(value: Axis, other: Axis, prefix: str, rule) -> list[dict]:
-    choices = [(name, lab.LABELS[name]) for name in names(rule) if name != other.name]
+def _axis_items(value: Axis, other: Axis, prefix: str, run: Simulation) -> list[dict]:
+    choices = [(name, lab.LABELS[name]) for name in names(run.rule, run.landscape) if name != other.name]
     head = lab._choice(prefix + "name", "parameter", value.name, choices, "what varies along this axis")
     items = {item["name"]: item for item in lab._items(value, prefix, ("name",))}
     for key, text in (("low", "from"), ("high", "to")):
@@ -228,7 +256,9 @@ def _axis_items(value: Axis, other: Axis, prefix: str, rule) -> list[dict]:
 
 def shape(value: EscapeLab) -> tuple:
     """What decides which controls there are."""
-    return type(value.run.rule), getattr(value.run.rule, "noise", ""), type(value.run.start), value.x.name, value.y.name, value.run.landscape.w0
+    run, landscape = value.run, value.run.landscape
+    kind = getattr(landscape, "w0", landscape)  # starts are told at this w0; another polynomial has other starts
+    return type(run.rule), getattr(run.rule, "noise", ""), type(run.start), value.x.name, value.y.name, type(landscape), kind
 
 
 # Maps, shared
@@ -279,7 +309,7 @@ class Sweeping:
         for name, holds in (("stable", stable), ("crisis", stays)):
             if name not in self.lines:
                 points = []
-                if self.phase.base.landscape.d1 == 1 and (name == "stable" or noise_free(rule) is not None):
+                if sharp(self.phase.base.landscape) and (name == "stable" or noise_free(rule) is not None):
                     for point in boundary(self.phase, holds):
                         points.append(point)
                         yield True
@@ -342,18 +372,28 @@ def fixed(value: EscapeLab) -> dict:
     """What does not change while a map grows: axes, the scale (log10 of one leaving in all trajectory-steps, to 1 a step), links."""
     phase = value.phase
     columns, rows = ([phase.cell(i, 0) for i in range(len(phase.xs))], [phase.cell(0, j) for j in range(len(phase.ys))])
-    sharp = value.run.landscape.d1 == 1
     return {
         "x": _described(value.x, columns),
         "y": _described(value.y, rows),
         "scale": [math.floor(math.log10(1 / (value.run.n * value.run.steps)) + 1e-9), 0],
         "n": value.run.n,
         "steps": value.run.steps,
-        "stiff": [[stiffness(phase.cell(i, j)) for i in range(len(columns))] for j in range(len(rows))] if sharp else None,
+        "stiff": [[stiffness(phase.cell(i, j)) for i in range(len(columns))] for j in range(len(rows))] if sharp(value.run.landscape) else None,
         "link": lab.encode(lab.Lab(value.run, None)),
         "rule": lab.RULE_NAMES.get(type(value.run.rule).__name__, type(value.run.rule).__name__),
-        "well": value.run.landscape.latex,
+        "q": written(value.run.landscape),
     }
+
+
+def written(landscape: Landscape) -> str:
+    """Q as plain text, with w₀ as a letter."""
+    if isinstance(landscape, Polynomial):
+        return landscape.text
+    roots = ("w + w₀", "w − w₀") if isinstance(landscape, DoubleWell) else ("w + w₀", "w", "w − w₀")
+    degrees = (getattr(landscape, f"d{i}") for i in range(1, len(roots) + 1))
+    return "".join(
+        (f"({root})" if " " in root else root) + ("" if d == 1 else str(d).translate(SUPERSCRIPT)) for root, d in zip(roots, degrees, strict=True)
+    )
 
 
 def _described(axis: Axis, runs: Sequence[Simulation]) -> dict:
@@ -401,12 +441,15 @@ def says(phase: Phase, frame: PhaseFrame) -> str:
         worst = np.max(np.abs(z))
         likely = len(z) * math.erfc(worst / math.sqrt(2))  # cells that chance alone puts so far away
         verdict = "agree within the Monte-Carlo error" if likely > 0.01 else "differ somewhere by more than the Monte-Carlo error"
+        coarse = (
+            f"; an exact law of {phase.cells} nodes has an error of its own, with 1,000 it is small" if likely <= 0.01 and phase.cells < 1000 else ""
+        )
         parts.append(
             f"Sampled and exact rates {verdict}: in the {len(z)} cells where escapes are expected they differ by {math.sqrt(np.mean(z**2)):.2f} "
-            f"standard errors (root mean square; 1 by chance), by {worst:.1f} at most"
+            f"standard errors (root mean square; 1 by chance), by {worst:.1f} at most{coarse}"
         )
     best = np.where(np.isfinite(frame.exact), frame.exact, frame.rate)
-    if phase.base.landscape.d1 == 1 and np.any(frame.done):
+    if sharp(phase.base.landscape) and np.any(frame.done):
         momentum = "momentum" in (phase.x, phase.y) or getattr(phase.base.rule, "momentum", 0)
         with np.errstate(invalid="ignore"):
             leaving = np.argwhere(frame.done & (best > 1e-3))
@@ -416,7 +459,7 @@ def says(phase: Phase, frame: PhaseFrame) -> str:
             parts.append(f"More than one in a thousand leaves at a step from ηH = {smallest:.2f} on{beside}")
         elif frame.step == frame.of:
             parts.append("Hardly anybody leaves in any cell: at most one in a thousand at a step")
-    elif phase.base.landscape.d1 > 1:
+    elif not sharp(phase.base.landscape):
         parts.append("The left minimum is degenerate (H = 0), so it has no stability line, and what comes near it slows down and stays")
     return ". ".join(parts) + "." if parts else ""
 

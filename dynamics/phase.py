@@ -18,6 +18,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -263,13 +264,21 @@ def stable(run: Simulation) -> bool:
     return stiffness(run) < 2 * (1 + getattr(run.rule, "momentum", 0)) * getattr(run.rule, "substeps", 1)
 
 
+def sharp(landscape: Landscape) -> bool:
+    """Whether the leftmost minimum is regular (H > 0): a degenerate one has no stability line."""
+    return min(landscape.minima, key=lambda minimum: minimum.at).lam == Fraction(1, 2)
+
+
 def stays(run: Simulation, steps: int = 2000) -> bool:
-    """Whether the rule without its noise, started within 5 % of w0 around the leftmost minimum, is left of the barrier at each of so many steps.
+    """Whether the rule without its noise, started beside the leftmost minimum, is left of the barrier at each of so many steps.
+
+    Beside: within 5 % of w0; on landscapes without w0, within 7.5 % of the way to the barrier, which is the same for DoubleWell(w0, 1, 2).
 
     From the crisis on it is not: the oscillation, a cycle or chaos, has grown until it jumps the barrier.
     """
     (at,) = _leftmost(run.landscape)
-    quiet = replace(run, rule=noise_free(run.rule), n=64, steps=steps, start=Uniform(1.05 * at, 0.95 * at))
+    room = 0.05 * run.landscape.w0 if hasattr(run.landscape, "w0") else 0.075 * (run.landscape.barriers[0] - at)
+    quiet = replace(run, rule=noise_free(run.rule), n=64, steps=steps, start=Uniform(at - room, at + room))
     return all(frame.counts[:, 0].min() == quiet.n for frame in quiet.stream(every=steps))
 
 

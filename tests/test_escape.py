@@ -14,7 +14,7 @@ import pytest
 from app import escape, lab
 from app.escape import EXAMPLES, KEPT, LIMIT, Axis, EscapeLab, Shown, Sweeping, controls, decode, encode, finished, fixed, numbers, sweeping, work
 from dynamics import GD, NGD, SDE, SGD, At, Finite, HeavyTailedSGD, Simulation, Uniform
-from dynamics.phase import exact_rate, leavings
+from dynamics.phase import exact_rate, leavings, stiffness
 from landscapes import DoubleWell
 
 SMALL = EscapeLab(
@@ -71,8 +71,11 @@ def test_every_value_survives_its_link(value):
         ({"x.spacing": "wild"}, "choose one of"),
         ({"x.colour": "red"}, "left out"),
         ({"cells": "1e9"}, "above the legal range"),
-        ({"landscape": "Valley"}, "DoubleWell only"),
-        ({"landscape": "TripleWell"}, "DoubleWell only"),
+        ({"landscape": "Valley"}, "two variables"),
+        ({"landscape": "Monomial"}, "no barrier"),
+        ({"landscape": "Polynomial", "text": "w1*w2"}, "two variables"),
+        ({"landscape": "Polynomial", "text": "(w+1)^2"}, "no barrier"),
+        ({"landscape": "Polynomial", "text": "w.real"}, "not understood"),
         ({"rule": "MALA"}, "no learning rate"),
         ({"rule": "__import__('os')"}, "choose one of"),
         ({"w1": "3"}, "no such value"),
@@ -93,6 +96,35 @@ def test_another_parameter_or_rule_begins_with_values_where_there_is_something_t
     assert messages == [] and value.x.high > 1 and value.y.name == "damping"
     again, messages = decode({"rule": "SGD"}, value)  # as the form would send it: no damping any more, so the next parameter
     assert messages == [] and {again.x.name, again.y.name} < {"lr", "batch", "w0", "momentum"} and again.x.high < 0.1
+
+
+def test_any_landscape_of_one_variable_with_a_barrier_has_a_map():
+    """With starts in its leftmost well, and learning rates from eta H = 1.3 to 5 there where that is regular."""
+    for query, q in (
+        ({"landscape": "TripleWell", "w0": "1.4"}, "(w + w₀)w²(w − w₀)"),
+        ({"landscape": "Polynomial"}, escape.OWN.text),
+        ({"landscape": "Polynomial", "text": "(w-1)*(w-3)^2"}, "(w-1)*(w-3)^2"),  # all of it right of 0
+    ):
+        value, messages = decode(query | {"x.count": "2", "y.count": "2", "cells": "100", "n": "200", "steps": "20"})
+        assert messages == [] and escape.written(value.run.landscape) == q
+        (low,), (high,), at = *value.run.start.bounds, min(m.at for m in value.run.landscape.minima)[0]
+        assert low < at < high < value.run.landscape.barriers[0]
+        assert [stiffness(replace(value.run, rule=SGD(lr=lr))) for lr in (value.x.low, value.x.high)] == pytest.approx([1.3, 5], rel=0.06)
+        last = finish(value)
+        assert np.all(last.frame.done) and np.all(last.frame.started == 200) and np.nanmax(last.frame.exact) > 0.05
+        assert any(last.lines["stable"]) and any(last.lines["crisis"])
+        assert decode(encode(value)) == (value, [])
+
+
+def test_another_polynomial_begins_with_its_own_starts_and_rates_unless_they_are_given():
+    value, _ = decode({"landscape": "Polynomial"})
+    moved, messages = decode({"text": "(w+5)*(w+1)^2"}, value)
+    assert messages == [] and moved.run.start.low < -5 < moved.run.start.high and moved.x != value.x
+    kept, _ = decode({"text": "(w+5)*(w+1)^2", "start": "-5.5,-5", "x.low": "0.001"}, value)
+    assert kept.run.start == Uniform(-5.5, -5.0) and kept.x.low == 0.001
+    again, messages = decode({"landscape": "DoubleWell"}, moved)
+    assert messages == [] and again.run.start.low < -1.8 < again.run.start.high and "w0" in escape.names(again.run.rule, again.run.landscape)
+    assert "w0" not in escape.names(moved.run.rule, moved.run.landscape)
 
 
 def test_an_axis_has_ascending_legal_values_and_whole_batches():
@@ -164,6 +196,7 @@ def test_the_sentence_says_whether_the_maps_agree():
     phase, frame = value.phase, finish(value).frame
     assert "agree within the Monte-Carlo error" in escape.says(phase, frame) and "ηH = " in escape.says(phase, frame)
     off = frame._replace(exact=1.5 * frame.exact)
+    assert "200 nodes" in escape.says(phase, off) and "nodes" not in escape.says(phase, frame)
     assert "differ somewhere by more than the Monte-Carlo error" in escape.says(phase, off)
     assert escape.says(phase, phase.blank()) == ""
 

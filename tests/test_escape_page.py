@@ -1,17 +1,20 @@
 """The escape lab in a real browser: a map that grows, is read, opened, saved, changed, cancelled and found again."""
 
 import csv
+import gc
+import pathlib
 import re
 import time
 import urllib.parse
 
 import pytest
+from bokeh.document import Document
 
 from app import escape
 from app.escape import EXAMPLES, EscapeLab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install -e '.[test]'")
-from test_page import PATIENCE, Visitor  # noqa: E402
+from test_page import PATIENCE, Visitor, inside  # noqa: E402, F401
 
 pytestmark = pytest.mark.browser
 SMALL = {"x.count": "4", "y.count": "3", "n": "300", "steps": "30", "cells": "200"}  # a second of work
@@ -201,7 +204,7 @@ def test_what_has_no_exact_law_is_hatched_and_explained(visit):
     ("query", "words"),
     [
         ({"x.name": "<script>alert(1)</script>", "n": "NaN", "rule": "os.system"}, "choose one of"),
-        ({"x.low": "9", "x.high": "1", "y.count": "1e9", "landscape": "Valley"}, "DoubleWell only"),
+        ({"x.low": "9", "x.high": "1", "y.count": "1e9", "landscape": "Valley"}, "two variables"),
         ({"%00": "\x00", "start": "9" * 5000, "cells": "-1"}, "start"),
     ],
 )
@@ -238,3 +241,100 @@ def test_nothing_sticks_out_of_the_window(visit, width, height):
     for name in ("rate", "exact"):
         box = window.page.locator(f'figure[data-name="{name}"] svg').bounding_box()
         assert box["width"] > 250 and box["height"] > 200 and box["x"] >= 0 and box["x"] + box["width"] <= width
+
+
+def test_the_difference_of_the_maps_is_chosen_by_keyboard_read_and_saved(visit, tmp_path):
+    window = visit(SMALL).complete()
+    assert not window.page.locator('figure[data-name="z"]').is_visible()
+    chooser = window.page.get_by_label("Maps")
+    chooser.focus()
+    window.page.keyboard.press("ArrowDown")
+    window.page.wait_for_timeout(100)
+    assert chooser.input_value() == "difference" and window.page.locator('figure[data-name="z"]').is_visible()
+    assert not window.page.locator('figure[data-name="rate"]').is_visible()
+    fills = window.fills("z")
+    assert len(fills) == 12 and len(set(fills)) > 4
+    assert window.page.get_by_role("img", name=re.compile("Colour scale of the difference")).is_visible()
+    window.page.locator('figure[data-name="z"] .over').focus()
+    window.page.keyboard.press("ArrowLeft")
+    assert "standard errors" in window.text(".readout")
+    window.page.keyboard.press("ArrowRight")
+    chooser.select_option("all")
+    window.page.wait_for_timeout(100)
+    assert all(window.page.locator(f'figure[data-name="{name}"]').is_visible() for name in ("rate", "exact", "z"))
+    with window.page.expect_download() as caught:
+        window.press("Save the map as SVG")
+    caught.value.save_as(tmp_path / "map.svg")
+    assert "in standard errors" in (tmp_path / "map.svg").read_text()
+
+
+def test_a_cell_of_the_difference_has_the_colour_of_its_number(visit):
+    """White at 0, blue below, orange above; z is that of the table."""
+    window = visit(SMALL).complete()
+    window.page.get_by_label("Maps").select_option("difference")
+    window.page.wait_for_timeout(100)
+    with window.page.expect_download() as caught:
+        window.press("Save the map as CSV")
+    rows = list(csv.DictReader(caught.value.path().read_text().splitlines()))
+    for row, fill in zip(rows, window.fills("z"), strict=True):
+        z = float(row["z"])
+        if z != z:
+            assert fill == "url(#unknown)"
+            continue
+        red, _, blue = map(int, re.findall(r"\d+", fill))
+        assert (red > blue) == (z > 0) or abs(z) < 0.2
+
+
+def test_a_polynomial_of_ones_own_has_a_map(visit):
+    window = visit(SMALL)
+    window.page.locator('select[name="landscape"]').select_option("Polynomial")
+    window.page.locator('[id="field-text"]').wait_for()
+    window.type(text="(w+1)*(w-1)^3")
+    sync_api.expect(window.page.locator(".intro")).to_contain_text("Q = (w+1)*(w-1)^3", timeout=PATIENCE)
+    window.complete()
+    assert len(set(window.fills("exact"))) > 4 and window.query()["text"] == "(w+1)*(w-1)^3"
+    window.type(text="w1*w2")
+    window.page.locator(".notices p", has_text="two variables").wait_for()
+    assert window.query()["text"] == "(w+1)*(w-1)^3"
+    window.page.locator(".readout a").click()
+    window.page.wait_for_selector(".lab[data-drawn]:not(.escape)")
+    assert window.query()["text"] == "(w+1)*(w-1)^3" and window.page.locator(".notices p").count() == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_barrier_in_the_escape_lab(visit, theme):
+    """WCAG 2.1, levels A and AA, by axe-core."""
+    package = pytest.importorskip("axe_playwright_python", reason="no axe: pip install -e '.[test]'")
+    script = (pathlib.Path(package.__file__).parent / "axe.min.js").read_text()
+    window = visit(SMALL, theme=theme).complete()
+    window.page.get_by_label("Maps").select_option("all")
+    window.page.wait_for_timeout(100)
+    window.page.evaluate(script)
+    found = window.page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
+    assert [(bad["id"], [node["target"] for node in bad["nodes"]][:3], bad["help"]) for bad in found["violations"]] == []
+
+
+def test_sessions_of_the_escape_lab_go_when_their_windows_close(browser, inside):  # noqa: F811
+    def census():
+        gc.collect()
+        return {kind.__name__: sum(isinstance(thing, kind) for thing in gc.get_objects()) for kind in (Document, escape.Session, escape.EscapeView)}
+
+    def look(times):
+        windows = [Map(browser, inside.home).open(SMALL) for _ in range(times)]
+        for window in windows:
+            window.complete()
+        return windows
+
+    def leave(windows, sessions):
+        for window in windows:
+            window.close()
+        end = time.perf_counter() + 20
+        while census()["Session"] > sessions and time.perf_counter() < end:
+            time.sleep(0.2)
+        return census()
+
+    before = census()["Session"]
+    base = leave(look(2), before)
+    windows = look(4)
+    assert census() == {name: number + 4 for name, number in base.items()}
+    assert leave(windows, before) == base
