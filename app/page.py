@@ -126,7 +126,7 @@ class Session(ABC):
         self.latest = Latest(lambda value: self.work(value, lambda: self.latest.stale), self.publish)
         self.furnish()
         self.opened()
-        pn.state.onload(lambda: self.changed(None))  # not before: what a thread sends to a document that is still being made can be lost
+        pn.state.onload(self._begin)  # not before: what a thread sends to a document that is still being made can be lost
 
     # what a page says of itself
 
@@ -210,6 +210,10 @@ class Session(ABC):
         """The state of a query, or of an example that it names."""
         start = self.examples[query["preset"]][1] if query.get("preset") in self.examples else self.start
         return self.decode({name: text for name, text in query.items() if name not in state.FRAME and name != "preset"}, start)
+
+    def _begin(self) -> None:  # in a thread
+        if self.doc is not None and self.doc.session_context:
+            self.doc.add_next_tick_callback(lambda: self.doc and self.changed(None))
 
     def publish(self, result) -> None:
         """From a thread: hand over a result to the page's document."""
