@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nets import dln
-from nets.saddle import LinearBatches, SaddleToSaddle
+from nets.saddle import LinearBatches, SaddleToSaddle, quadratic_reading
 from nets.samplers import SGLD
 
 SMALL = SaddleToSaddle(steps=400, every=200, draws=20)
@@ -67,13 +67,45 @@ def test_the_regular_line_is_r_times_10_minus_r_over_2_and_the_two_others_never_
 
 def test_short_chains_read_the_regular_part_and_not_lambda(paper):
     """On the plateaus: the paper's 4.8, 8.6, 11.5, 13.4 within 4 standard errors of ours and of a reading of its figure (0.2); these are some
-    10 % above 4.5, 8, 10.5, 12 because of the step size (eps nbeta h/4 = 0.28 in the steepest direction), and lambda is 12.5 at every rank."""
+    10 % above 4.5, 8, 10.5, 12 because of the step size (see `quadratic_reading`), and lambda is 12.5 at every rank."""
     plateaus = SaddleToSaddle().plateaus
     for rank, published in enumerate((4.8, 8.6, 11.5, 13.4), 1):
         resting = [f.estimate for f in paper if f.rank == rank and abs(f.loss - plateaus[rank]) < 0.03 * plateaus[rank]]
         ours, error = np.mean([e.mean for e in resting]), np.sqrt(np.sum([e.stderr**2 for e in resting])) / len(resting)
         assert abs(ours - published) < 4 * np.hypot(error, 0.2)
         assert 1 < ours / (rank * (10 - rank) / 2) < 1.15
+
+
+def test_what_short_chains_read_is_that_of_the_quadratic_part(paper):
+    """Expected and estimated, summed over the frames of a plateau: within 4 standard errors, and 2 % for batches and higher terms."""
+    for rank in range(1, 6):
+        resting = [f for f in paper if f.rank == rank]
+        ours, error = np.mean([f.estimate.mean for f in resting]), np.sqrt(np.sum([f.estimate.stderr**2 for f in resting])) / len(resting)
+        expected = np.mean([f.expected for f in resting])
+        assert abs(ours - expected) < 4 * error + 0.02 * expected
+
+
+def test_the_quadratic_reading_is_the_mean_over_simulated_second_moments():
+    """Against the recursion v <- (1 - x)^2 v + eps run step by step in the eigendirections of the Hessian that autograd finds."""
+    weights = dln.random_weights((3, 4, 2), seed=2)
+    x = torch.randn(30, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    gram, sampler, nbeta, draws = x.T @ x / 30, SGLD(eps=1e-3, gamma=2.0), 50.0, 40
+
+    def loss(w):
+        return (x @ (w[12:].view(2, 4) @ w[:12].view(4, 3) - weights[1] @ weights[0]).T).square().mean()
+
+    h = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, torch.cat([w.flatten() for w in weights]))).numpy()
+    v, total = np.zeros_like(h), 0.0
+    for _ in range(draws):
+        total += float(np.sum(nbeta * h / 2 * v)) / draws
+        v = (1 - sampler.eps / 2 * (nbeta * h + sampler.gamma)) ** 2 * v + sampler.eps
+    assert quadratic_reading(weights, gram, nbeta, sampler, draws) == pytest.approx(total, rel=1e-9)
+
+
+def test_a_small_step_and_many_draws_read_the_regular_part():
+    weights = [torch.diag(torch.tensor([2.0, 1.5, 0.0], dtype=torch.float64))] * 3  # rank 2 of 3: 8 of 9 directions are curved
+    assert quadratic_reading(weights, torch.eye(3, dtype=torch.float64), 1000.0, SGLD(eps=1e-6, gamma=0.0), 10**7) == pytest.approx(4, rel=0.01)
+    assert dln.regular_part(weights) == 4
 
 
 def test_the_same_seed_gives_the_same_frames_and_a_longer_run_begins_like_a_shorter_one():
