@@ -224,7 +224,78 @@ def all_real_roots(u: list) -> list[float]:
             for end in {low, high}:
                 if low < high and not horner(dense, end):  # another root is the end of this one's interval
                     rest = divided(rest, [-end, 1])[0]
-            found.append(float(Field(rest, low, high).alpha if low < high else low))
+            found.append(_nearest(rest, low, high) if low < high else float(low))
+    return sorted(set(found))
+
+
+def _signed(u: Sequence[int], over: int, bits: int) -> int:
+    """2^(bits degree) u(over/2^bits): in integers, so that no fraction is reduced on the way."""
+    total, scale = u[-1], 0
+    for c in reversed(u[:-1]):
+        scale += bits
+        total = total * over + (c << scale)
+    return total
+
+
+def _nearest(u: list, low: Fraction, high: Fraction) -> float:
+    """The one root of u between low and high, a simple one, to floating point: bisection and then Newton's method, confirmed by exact signs."""
+    common = math.lcm(*(Fraction(c).denominator for c in u))
+    u = [int(c * common) for c in u]
+    down = slope(u)
+    # in units of 2^-bits: 2^-70 of the root, or of the interval around 0
+    size = max(abs(low), abs(high)) if low * high > 0 else (high - low) / 2**60
+    bits = max(0, 70 - math.floor(math.log2(size)))
+    a, b = math.floor(low * 2**bits), math.ceil(high * 2**bits)
+    rising = horner(u, high) > 0
+    goal = max(abs(a), abs(b)) >> 56
+    while b - a > goal + 2:
+        middle = (a + b) // 2
+        here = _signed(u, middle, bits)
+        if (b - a) << 12 < abs(middle):  # near enough for Newton's method
+            steep, at = _signed(down, middle, bits), middle
+            for _ in range(3):
+                if not steep:
+                    break
+                at -= _signed(u, at, bits) // steep
+                steep = _signed(down, at, bits)
+            reach = max(goal >> 2, 1)
+            ends = at - reach, at + reach
+            if a < ends[0] and ends[1] < b and (_signed(u, ends[0], bits) > 0) != rising and (_signed(u, ends[1], bits) > 0) == rising:
+                a, b = ends
+                continue
+        if here == 0:
+            return float(Fraction(middle, 2**bits))
+        a, b = (a, middle) if (here > 0) == rising else (middle, b)
+    return float(Fraction(a + b, 2 ** (bits + 1)))
+
+
+def simple_roots(u: list) -> list[float]:
+    """The simple real roots of a polynomial over Q, to floating point."""
+    parts = [[int(c) for c in reversed(part.all_coeffs())] for part, n in _poly(u).sqf_list()[1] if n == 1] if len(u) > 1 else []
+    return [root for part in parts for root in all_real_roots(part)]
+
+
+def easy_roots(u: list, rational: bool) -> list[float]:
+    """Some simple real roots of a polynomial over Q, each confirmed by exact signs (rational: those with small denominators, by their value)."""
+    if len(u) < 2:
+        return []
+    whole = [Fraction(c) for c in u]
+    top, down, found = max(map(abs, whole)), slope(whole), []
+    for root in np.roots([float(c / top) for c in reversed(whole)]):
+        if abs(root.imag) > 1e-6 * (1 + abs(root)):
+            continue
+        if rational:
+            near = Fraction(float(root.real)).limit_denominator(1000)
+            if not horner(whole, near) and horner(down, near):
+                found.append(float(near))
+            continue
+        at = float(root.real)
+        for _ in range(3):  # Newton's method, rounded to floats in between
+            steep = horner(down, Fraction(at))
+            at = float(Fraction(at) - horner(whole, Fraction(at)) / steep) if steep else at
+        reach = Fraction(1e-15 * (1e-3 + abs(at)))
+        if horner(whole, Fraction(at) - reach) * horner(whole, Fraction(at) + reach) < 0:
+            found.append(at)
     return sorted(set(found))
 
 
@@ -594,11 +665,12 @@ def _crossing(polynomials, field) -> tuple[float, float]:
 def polished(polynomials, at) -> tuple[float, float]:
     """A simple common zero of two polynomials, by Newton's method."""
     polynomials = [floating(p) for p in polynomials]
+    slopes = [[derivative(p, a) for a in (0, 1)] for p in polynomials]
     w = np.array(at, float)
     for _ in range(20):
-        f = np.array([value(p, *w) for p in polynomials], float)
-        jacobian = np.array([[value(derivative(p, a), *w) for a in (0, 1)] for p in polynomials], float)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # a start far from any runs away
+            f = np.array([value(p, *w) for p in polynomials], float)
+            jacobian = np.array([[value(slope, *w) for slope in pair] for pair in slopes], float)
             determinant = jacobian[0, 0] * jacobian[1, 1] - jacobian[0, 1] * jacobian[1, 0]
             if determinant == 0:
                 break

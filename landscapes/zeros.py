@@ -229,15 +229,10 @@ def _points_on(f: Terms2, box, rational_only: bool = False, thorough: bool = Fal
             lines = [a for a in NICE if low < a < high] or [algebra.exact(low + (high - low) * k / 8) for k in range(1, 8)]
         for at in lines:
             fibre = algebra.on_line(f, axis, at)
-            for part, n in algebra.factored1(fibre):
-                if n > 1:
-                    continue  # the curve touches the line: it may be singular there
-                if len(part) > 2 and rational_only:
-                    continue
-                for root in algebra.roots_of(part):
-                    if bottom < float(root) < top:
-                        point = (float(at), float(root) + 0.0)
-                        yield point if axis == 0 else point[::-1]
+            for root in algebra.simple_roots(fibre) if thorough else algebra.easy_roots(fibre, rational_only):  # where it is multiple
+                if bottom < root < top:  # the curve touches the line: it may be singular there
+                    point = (float(at), root + 0.0)
+                    yield point if axis == 0 else point[::-1]
 
 
 def _turning(f: Terms2) -> list[tuple[float, float]]:
@@ -262,6 +257,8 @@ def _simple(a: Terms2, b: Terms2) -> list[tuple[float, float]]:
     for x in algebra.all_real_roots(algebra.resultant(a, b, 1)):
         fibre = max((algebra.on_line(algebra.floating(p), 0, x) for p in (a, b)), key=len)
         for y in np.roots(fibre[::-1]):
+            if abs(y.imag) > 0.01 * (1 + abs(y)):
+                continue
             at = algebra.polished((a, b), (x, float(y.real)))
             # a start off a common zero runs away, or meets one of another x
             if abs(at[0] - x) > 1e-6 * (1 + abs(x)) or abs(at[1] - y) > 1e-3 * (1 + abs(y)) or not (algebra.small(a, *at) and algebra.small(b, *at)):

@@ -421,3 +421,31 @@ def test_ordinary_polynomials_of_degree_12_take_less_than_100_ms():
         start = time.process_time()
         learning_coefficient(landscape)
         assert time.process_time() - start < 0.1, text
+
+
+@pytest.mark.parametrize(
+    "roots",
+    [
+        [Fraction(1, 3), Fraction(1, 3) + Fraction(1, 10**9), Fraction(-7, 5)],
+        [Fraction(0), Fraction(1, 10**12), Fraction(-1, 10**7)],
+        [Fraction(k, 7) for k in range(-9, 10)],
+        [Fraction(10**9 + 1, 3), Fraction(-(10**6)), Fraction(2, 3 * 10**6)],
+    ],
+)
+def test_real_roots_are_the_nearest_floats_however_close_small_or_large(roots):
+    u = [1]
+    for root in roots:
+        u = algebra.multiplied(u, [-root.numerator, root.denominator])
+    u = algebra.multiplied(algebra.multiplied(u, [1, 0, 1]), [-2, 0, 1])  # and two without real, two with irrational roots
+    wanted = sorted([*map(float, roots), -math.sqrt(2), math.sqrt(2)])
+    found = algebra.all_real_roots(u)
+    assert found == pytest.approx(wanted, rel=3e-16, abs=1e-300)
+    easy = algebra.easy_roots(u, rational=False)
+    assert all(min(abs(root - at) for at in wanted) <= 2e-15 * (1e-3 + abs(root)) for root in easy)
+    assert all(Fraction(root).limit_denominator(1000) in roots for root in algebra.easy_roots(u, rational=True))
+
+
+def test_a_multiple_root_is_no_easy_one():
+    u = algebra.multiplied(algebra.multiplied([-1, 2], [-1, 2]), algebra.multiplied([-2, 0, 1], [-2, 0, 1]))
+    assert algebra.easy_roots(u, True) == algebra.easy_roots(u, False) == algebra.simple_roots(u) == []
+    assert algebra.simple_roots(algebra.multiplied(u, [-3, 1])) == [3.0]
