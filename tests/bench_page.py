@@ -22,6 +22,7 @@ from landscapes import DoubleWell
 
 MOVES = 21  # the first is thrown away
 VISITORS = 20
+CLASS = 10
 PAUSE = {"drag": 0.03, "rest": 2.5}  # seconds after the repaint
 
 # before the page's own scripts: note when frames go out and come in, and how large they are
@@ -182,6 +183,25 @@ def visitors(browser) -> None:
         print(f"after {VISITORS} more, one after the other: {memory(process):.0f}")
 
 
+def classroom(browser) -> None:
+    title(f"{CLASS} visitors who all move a slider at once, s from a move to the repaint (target: 1; the {CLASS} browsers share these cores, too)")
+    with serving() as (site, _):
+        windows = [Visitor(browser, site.home, reduced_motion="reduce") for _ in range(CLASS)]
+        for window in windows:
+            window.page.add_init_script(SPY)
+            window.open()
+        time.sleep(5)
+        times = []
+        for i in range(5):
+            for window in windows:  # begun without waiting for its end
+                window.page.evaluate(f"() => {{ document.moved = ({MOVE})(['lr', {3 if i % 2 else -3}]) }}")
+            times += [window.page.evaluate("() => document.moved")[4] / 1e3 for window in windows]
+            time.sleep(2)
+        for window in windows:
+            window.close()
+    print(f"median {statistics.median(times):.2f}, worst {max(times):.2f}")
+
+
 def main() -> None:
     chromium = find_chromium()
     if not chromium:
@@ -194,6 +214,7 @@ def main() -> None:
             sliders(browser, site, process)
         first_pictures(browser)
         visitors(browser)
+        classroom(browser)
         browser.close()
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")
 
