@@ -15,6 +15,7 @@ from torch import Tensor
 from landscapes.scale import Range
 from nets.noise import Streams
 from nets.targets import Target
+from nets.threads import single
 
 StepSize = Annotated[float, Range(1e-14, 1e3, log=True, help="step size eps: the noise of one step has variance eps", shown=(1e-7, 1e-2))]
 Tether = Annotated[float, Range(0, 1e12, help="localisation gamma: strength of the spring to w*", shown=(0, 1000))]
@@ -114,7 +115,7 @@ def walk(
     _demand(w.shape in (star.shape, (chains, *star.shape)), f"start has shape {tuple(w.shape)}; give ({target.dim},) or ({chains}, {target.dim})")
     w = w.expand(chains, -1).clone(memory_format=torch.contiguous_format)
     state = Chains(target, float(nbeta), sampler.gamma, w, Streams(seed, chains, star.device), batch)
-    return _walk(state, sampler, draws, thin, baseline == "batch", measure == "full")
+    return single(_walk(state, sampler, draws, thin, baseline == "batch", measure == "full"), target.dim, star.device)
 
 
 def _demand(fine: bool, message: str) -> None:

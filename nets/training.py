@@ -17,6 +17,7 @@ from nets.data import Data, Digits
 from nets.descent import Descent
 from nets.models import MLP, Model
 from nets.optimisers import SGD, Optimiser
+from nets.threads import single
 
 EVERY = 10  # steps between two frames
 SPARE = 4  # within an epoch scores are taken after so many times as many training samples as are scored: a tenth of the time or less
@@ -148,7 +149,7 @@ class Training:
         Raises ValueError if data and model do not fit, and Diverged (a ValueError) where a loss or an update is not finite.
         """
         check_every(every)
-        return self._frames(Descent(self), every)
+        return self._single(Descent(self), every)
 
     def resume(self, path, every: int = EVERY) -> Iterator[Progress]:
         """The stream that goes on, bit for bit, from a frame saved with `Progress.save`; first that frame itself, its probes not measured again.
@@ -158,12 +159,15 @@ class Training:
         """
         check_every(every)
         state = Descent(self, checkpoint.read(path, "training")["training"], f"checkpoint {str(path)!r}")
-        return self._frames(state, every)
+        return self._single(state, every)
 
     def run(self, every: int = EVERY) -> "Trained":
         """All of it."""
         frames = tuple(self.stream(every))
         return Trained(frames, frames[-1].model)
+
+    def _single(self, state: Descent, every: int) -> Iterator[Progress]:
+        return single(self._frames(state, every), self.model.size, torch.device(self.device))
 
     def _frames(self, state: Descent, every: int) -> Iterator[Progress]:
         yield frame(state, self.scores_due(state.step, every), ())
