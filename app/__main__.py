@@ -1,12 +1,14 @@
 """The command line: `python -m app list`, `python -m app run fig1-escape --set lr=0.016 --out escape.png`, `python -m app run landscape --set ...`.
 
-Results go to stdout, progress and errors to stderr. Exit code 0; 1 for bad input, with one line that says what is wrong; 130 for Ctrl-C.
+Results go to stdout, progress and errors to stderr. Exit code 0; 1 for bad input, with one line that says what is wrong; 130 for Ctrl-C, which
+keeps what a preset of networks has found: `--resume` goes on. Torch is imported for those presets only (app/networks.py).
 """
 
 import argparse
 import contextlib
 import dataclasses
 import difflib
+import itertools
 import json
 import math
 import os
@@ -20,6 +22,7 @@ from urllib.parse import parse_qsl
 from tqdm import tqdm
 
 from app import export
+from app.claims import claims
 from app.state import FRAME, change, decode_fields, link
 from dynamics.observe import Result
 from dynamics.posterior import Posterior
@@ -29,11 +32,13 @@ from dynamics.sweep import Sweep, SweepResult
 from landscapes.zeros import minima as zeros
 
 FREE = "landscape"  # the run that is no preset
+LANDSCAPES = "Landscapes"  # the first group of presets
 EXAMPLES = """examples:
   python -m app list
   python -m app run fig1-escape --set lr=0.016 --seed 3 --out escape.png
   python -m app run landscape --set landscape=Valley --set p=1 --set rule=NGD --set n=500 --out valley.html
   python -m app run fig7b-rate --quick --json
+  python -m app run ngd-fig2 --quick --set epochs=10 --out fig2.csv --out fig2.png
   python -m app export fig1-escape --out widget.html
   python -m app export "landscape=Valley&p=1&k=2&rule=SGD&lr=0.02&b.rule=NGD" --out valley.gif"""
 
@@ -59,7 +64,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     run.add_argument("--quick", action="store_true", help="the smaller run of a preset that shows the same")
     run.add_argument("--every", type=int, metavar="K", help="keep the weights of every K-th step (default: 200 times in all)")
-    run.add_argument("--out", metavar="FILE", help=f"write the result to a file: {', '.join(export.SUFFIXES)}")
+    run.add_argument(
+        "--out",
+        action="append",
+        metavar="FILE",
+        help=f"write the result to a file: {', '.join(export.SUFFIXES)}; of networks .npz, .csv, .json, .png, .svg, .pdf; may be given again",
+    )
+    run.add_argument("--resume", action="store_true", help="go on with a run of networks that was interrupted, from the checkpoint beside --out")
     run.add_argument("--json", action="store_true", help="print a machine-readable summary")
     keep.add_argument("--out", metavar="FILE", required=True, help=f"the file: {', '.join(export.SUFFIXES)}")
     return parser
@@ -80,8 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = str(error) or type(error).__name__
         print(f"python -m app: {' '.join(text.split())}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(f"\npython -m app: stopped {stage}", file=sys.stderr)
+        if interrupt.args:  # the summary of what was kept
+            print(interrupt.args[0])
         return 130
     return 0
 
@@ -99,14 +112,19 @@ class _Stage:
 
 
 def _list(options, stage) -> None:
+    entries = [{"group": LANDSCAPES, "name": p.name, "title": p.title, "cite": p.cite, "claim": p.claim, "note": p.note} for p in PRESETS.values()]
+    entries += [{"group": text["group"], "name": name} | text for name, text in claims().items()]
     if options.json:
-        print(_json([{"name": p.name, "title": p.title, "cite": p.cite, "claim": p.claim, "note": p.note} for p in PRESETS.values()]))
+        print(_json(entries))
         return
     width = max(60, min(shutil.get_terminal_size((110, 24)).columns, 140))
-    column = 2 + max(map(len, PRESETS))
-    for preset in PRESETS.values():
-        _row(preset.name, [preset.title, preset.cite, f"“{preset.claim}”"], column, width)
-    _row(FREE, ["Your own run", "python -m app run landscape --set landscape=Valley --set rule=NGD ..."], column, width)
+    column = 2 + max(len(entry["name"]) for entry in entries)
+    for group, those in itertools.groupby(entries, lambda entry: entry["group"]):
+        print(f"{group}:")
+        for entry in those:
+            _row(entry["name"], [entry["title"], entry["cite"], f"“{entry['claim']}”"], column, width)
+        if group == LANDSCAPES:
+            _row(FREE, ["Your own run", "python -m app run landscape --set landscape=Valley --set rule=NGD ..."], column, width)
 
 
 def _row(name: str, texts: list[str], column: int, width: int) -> None:
@@ -124,6 +142,10 @@ def _url(options, stage) -> None:
 
 
 def _run(options, stage) -> None:
+    if options.name in claims():
+        return _run_networks(options, stage)
+    if options.resume:
+        raise ValueError(f"--resume: a run of {options.name[:60]!r} takes seconds and leaves no checkpoint; leave --resume out")
     preset, run = _chosen(options)
     if options.every is not None and options.every < 1:
         raise ValueError(f"--every {options.every}; keep every 1st, 2nd, ... step")
@@ -131,14 +153,25 @@ def _run(options, stage) -> None:
         raise ValueError(
             f"--every {options.every}: {preset.name} is more than one run, of which the first and the last weights are kept; leave --every out"
         )
-    path = export.checked(options.out) if options.out else None
+    paths = [export.checked(out) for out in options.out or ()]
     result = _result(run, options.every, stage)
-    if path:
+    for path in paths:
         stage.text = f"while writing {path}; the run is done, the file is not written"
         export.save(result, path, preset.title if preset else "")
-    stage.text = "after the run" + (f"; {path} is written" if path else "")
-    summary = summarise(result, preset) | ({"out": str(path)} if path else {})
+    written = ", ".join(map(str, paths))
+    stage.text = "after the run" + (f"; {written} is written" if paths else "")
+    summary = summarise(result, preset) | ({"out": written} if paths else {})
     print(_json(summary) if options.json else _words(summary))
+
+
+def _run_networks(options, stage) -> None:
+    from app import networks  # imports torch, for seconds
+
+    say = _json if options.json else networks.words
+    try:
+        print(say(networks.run(options, stage)))
+    except networks.Interrupted as interrupt:
+        raise KeyboardInterrupt(say(interrupt.args[0])) from None
 
 
 def _export(options, stage) -> None:
@@ -180,8 +213,10 @@ def _lab(options):
 def _chosen(options) -> tuple[Preset | None, Simulation | Sweep | Posterior]:
     """The preset (None for a free run), and its run with all settings."""
     name, settings = options.name, [*options.set, *([f"seed={options.seed}"] if options.seed is not None else [])]
+    if name in claims():
+        raise ValueError(f"{name} is a preset of networks, which has neither link nor page; python -m app run {name} --out FILE")
     if name != FREE and name not in PRESETS:
-        near = difflib.get_close_matches(name, [*PRESETS, FREE], 3, 0.5)
+        near = difflib.get_close_matches(name, [*PRESETS, *claims(), FREE], 3, 0.5)
         raise ValueError(
             f"there is no preset {name[:60]!r}; " + (f"did you mean {' or '.join(near)}?" if near else "`python -m app list` shows them all")
         )

@@ -32,11 +32,11 @@ MOVING = (".gif", ".mp4")
 SUFFIXES = (".npz", ".csv", *PICTURES, *MOVING)
 
 
-def checked(path: str | os.PathLike, run=None) -> pathlib.Path:
+def checked(path: str | os.PathLike, run=None, suffixes: tuple[str, ...] = SUFFIXES) -> pathlib.Path:
     """The path, if a result (of this run) can be written there; else ValueError: to be known before a long computation, not after it."""
     path = pathlib.Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{str(path)!r} ends in {path.suffix!r}; choose one of {', '.join(SUFFIXES)}")
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"{str(path)!r} ends in {path.suffix!r}; choose one of {', '.join(suffixes)}")
     if path.suffix.lower() in MOVING and run is not None and not isinstance(run, Simulation):
         raise ValueError(f"{str(path)!r}: only one simulation moves, and this is a {type(run).__name__}; choose .png, .svg, .pdf or .html")
     if path.suffix.lower() == ".mp4" and not shutil.which("ffmpeg"):
@@ -55,7 +55,7 @@ def save(result, path: str | os.PathLike, title: str = "") -> pathlib.Path:
     """Write a result of a run to a file of this suffix, whole or not at all; moving pictures also of two runs, {"a": ..., "b": ...}."""
     path = checked(path, None if isinstance(result, dict) else getattr(result, "run", result))
     suffix = path.suffix.lower()
-    with _whole(path) as target:
+    with whole(path) as target:
         if suffix == ".npz":
             np.savez_compressed(target, **arrays(result))
         elif suffix == ".csv":
@@ -75,13 +75,13 @@ def save(result, path: str | os.PathLike, title: str = "") -> pathlib.Path:
 def write(text: str, path: str | os.PathLike) -> pathlib.Path:
     """Write text to a file, whole or not at all."""
     path = checked(path)
-    with _whole(path) as target:
+    with whole(path) as target:
         pathlib.Path(target).write_text(text, encoding="utf-8")
     return path
 
 
 @contextlib.contextmanager
-def _whole(path: pathlib.Path) -> Iterator[str]:
+def whole(path: pathlib.Path) -> Iterator[str]:
     """A temporary name beside `path` with its suffix; renamed to it if nothing goes wrong."""
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix.lower(), dir=path.parent)
     os.close(handle)

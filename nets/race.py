@@ -65,8 +65,12 @@ class Race:
 
     def resume(self, path, every: int = EVERY) -> Iterator[Standings]:
         """The stream that goes on, bit for bit, from a frame saved with `Standings.save`; ValueError as `Training.resume`."""
+        return self.continued(checkpoint.read(path, "race")["race"], f"checkpoint {str(path)!r}", every)
+
+    def continued(self, content: dict, source: str = "checkpoint", every: int = EVERY) -> Iterator[Standings]:
+        """`resume` from what a checkpoint holds (`Standings.field.content()`), read already from `source`."""
         check_every(every)
-        return self._frames(Field(self, checkpoint.read(path, "race")["race"], f"checkpoint {str(path)!r}"), every)
+        return self._frames(Field(self, content, source), every)
 
     def _frames(self, field: "Field", every: int) -> Iterator[Standings]:
         run = self.runs[0]
