@@ -74,7 +74,10 @@ def _noise(landscape: Landscape, data) -> Part:
 
 
 def _listed(spans) -> str:
-    shown = [f"[{low:.3g}, {high:.3g}]".replace("-", "−") for low, high in spans[:4]]
+    shown = []
+    for low, high in spans[:4]:
+        digits = next(d for d in range(3, 17) if float(f"{low:.{d}g}") != float(f"{high:.{d}g}"))  # ends that can be told apart
+        shown.append(f"[{low:.{digits}g}, {high:.{digits}g}]".replace("-", "−"))
     return ", ".join(shown) + (f" and {len(spans) - 4} more" if len(spans) > 4 else "")
 
 

@@ -264,6 +264,7 @@ class Stage {
 
   // where B Sigma is vy H and where H < 0, as the server found it; null: not yet known
   proportion(found) {
+    if (!found && this.proportional === null) return
     this.proportional = found
     const within = found?.within ?? [], negative = found?.negative ?? [], [bottom, top] = this.tall ?? [0, 1]
     const bands = (name, spans) => this.fill(name, {left: spans.map(s => s[0]), right: spans.map(s => s[1]), bottom: spans.map(() => bottom), top: spans.map(() => top)})

@@ -433,7 +433,7 @@ def _shift_step(point, generators, units: int) -> Step:
     ignored = f"; {units} factor{'s' * (units > 1)} that {'are' if units > 1 else 'is'} not 0 here change nothing" if units else ""
     named = ", ".join(show(f, 2, "xy") for f in generators)
     tex = r",\; ".join(latex(f, 2, "xy") for f in generators)
-    return Step("shift", f"Around the point, with {moved}: {named}{ignored}.", rf"\left\{{{tex}\right\}}" if len(generators) > 1 else tex)
+    return Step("shift", f"Around the point, with {moved}: {named}{ignored}.", rf"\left\lbrace {tex} \right\rbrace" if len(generators) > 1 else tex)
 
 
 def _polygon_step(polygon: Polygon, many: int) -> Step:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import time
 from dataclasses import replace
 from fractions import Fraction
@@ -170,8 +171,15 @@ def test_the_panel_names_where_the_claim_breaks():
         (Lab(Simulation(DoubleWell(), n=10, steps=2, data=Online(vy=0.0)), None), "nowhere proportional"),
         (Lab(Simulation(parse("w^4", "K"), GD(), n=10, steps=2), None), "K alone"),
         (at(Valley(1, 2)), "H has a negative eigenvalue"),
+        (Lab(Simulation(DoubleWell(1.8, 1, 4), n=10, steps=2, data=Online(slope=-0.05)), None), "[−1.802, −1.799]"),
     ):
         assert words in json.loads(geometry(lab)[0]["meta"])["noise"]["words"]
+
+
+def test_formulas_keep_their_backslashes_in_markdown():
+    """Markdown takes the backslash from every punctuation mark: none follows one in the steps (but \\, and \\; which the page replaces)."""
+    for landscape in (parse("w1 - w2^2, w1*w2"), parse("(w1^2-2)*(w2^2-3)"), Cusp(), DoubleWell()):
+        assert not re.search(r"\\[{}\[\]()_*.!#|]", geometry(at(landscape))[1])
 
 
 # All zeros together
