@@ -404,9 +404,16 @@ SURPRISES = (
 )
 
 
+def _dln():  # brings torch: 2 s
+    from app import dlnlab
+
+    return dlnlab.Session
+
+
 PAGES: dict[str, Callable[[], Callable]] = {  # name in the address: what makes its session, imported when first asked for
     "landscape": lambda: Session,
     "escape": lambda: escape.Session,
+    "dln": _dln,
 }
 
 
