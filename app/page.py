@@ -3,6 +3,7 @@
 import functools
 import itertools
 import pathlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
@@ -61,6 +62,7 @@ class PageView(pn.custom.JSComponent):
     hidden = param.List(doc="names of figures that mean nothing for this state")
     headings = param.List(doc="headings of the texts below the figures")
     words = pn.custom.Children()
+    tex = param.List(doc="the formulas in each of them, in LaTeX, for who hears them")
     tall = param.Boolean(doc="texts first, as wide as the page")
     controls = param.Dict(doc="`groups` of fields, see lab.controls; `version` counts, so that the same values can be shown again")
     follow = param.List(doc="fields of the form that changed with others")
@@ -194,6 +196,7 @@ class Session(ABC):
         """Text (Markdown with formulas) under the heading of that number."""
         if self.texts[place].object != escaped(text):
             self.texts[place].object = escaped(text)
+            self.view.tex = [re.findall(r"\$\$(.+?)\$\$", pane.object, re.DOTALL) for pane in self.texts]
 
     def report(self, text: str, share: float | None = None, running: bool = False) -> None:
         """How far the computation is."""

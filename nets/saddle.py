@@ -3,8 +3,8 @@
 From a small start the network learns the teacher's directions one by one: its loss rests on plateaus, near saddles where the map has rank
 0, 1, 2, ... At each of them: lambda-hat of short chains, the regular part rank(J)/2, Aoyagi's global value, the local value. With chains of
 100 steps lambda-hat follows the *regular part* (0, 4.5, 8, 10.5, 12, 12.5 for 5 inputs and outputs) and not lambda, 12.5 at every rank. What it
-reads is known to 1 %: `quadratic_reading`, 4.9, 8.6, 11.5, 13.2, 14.0 with eps = 1e-6 (the paper: 4.8, 8.6, 11.5, 13.4); the excess is the step's,
-with eps = 1e-7 and 1000 draws it is gone: 4.5, 7.8, 10.2, 11.6, 12.3.
+reads is known to 1 %: `quadratic_reading`, at a saddle with balanced layers 4.7, 8.6, 11.4, 13.1, 14.0 (the paper's plateaus: 4.8, 8.6, 11.5, 13.4);
+the excess over the regular part is the step's: with eps = 1e-7 and 1000 draws it is 4.4, 7.7, 10.1, 11.6, 12.3.
 Source: "LLC at scale", section 4.2 and appendix E.2, after Jacot et al. 2021 (arXiv 2106.15933).
 """
 
