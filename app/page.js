@@ -28,7 +28,7 @@ export function render({model, view}) {
     grid.append(cells[name].figure)
   })
   const words = model.get_child("words")
-  const texts = model.headings.map((heading, i) => element("section", {class: "why"}, element("h2", {text: heading}), words[i]))
+  const texts = model.headings.map((heading, i) => element("section", {class: "why", tabindex: 0}, element("h2", {text: heading}), words[i]))
   grid.append(...texts)
   const main = element("main", {}, bar, says, grid)
   root.append(header, element("div", {class: "body"}, side, main), noticeBoard(model), helpBubble(root))
@@ -85,7 +85,8 @@ export function render({model, view}) {
   })
   root.tabIndex = -1
   header.append(...looks(root, model, paint))
-  new ResizeObserver(fit).observe(root)
+  const watcher = new ResizeObserver(fit) // legends and words wrap as they please
+  for (const node of [root, says, ...grid.querySelectorAll("figcaption")]) watcher.observe(node)
   showControls(); showExamples(); showActions(); showLegends(); showSays(); showStatus(); showQuery()
   model.on("after_render", () => { paint(); showHidden() })
   return root
