@@ -90,7 +90,7 @@ def test_a_training_that_is_too_large_is_refused_with_the_number():
 
 
 def test_the_curves_pass_through_the_present_network():
-    for _, value in EXAMPLES.values():
+    for value in (DeepLinear((10, 7, 3, 5, 10), (2, 3, 3, 5)), *(value for _, value in EXAMPLES.values())):
         found, total = dlnlab.curves(value), dln.learning_coefficient(value.widths, value.rank)
         depth, hidden = len(value.widths) - 2, set(value.widths[1:-1])
         assert (float(total.lam), total.multiplicity) in [row[1:3] for row in found.depth if row[0] == depth]
@@ -312,7 +312,7 @@ def test_a_training_goes_on_while_its_visitor_looks_at_another_page(visit):
 @pytest.mark.browser
 def test_examples_open_with_their_controls_and_link(visit):
     window = visit(QUICK).trained()
-    for name in ("bottleneck", "multiplicity", "local"):
+    for name in ("bottleneck", "local"):
         window.page.locator(".story-choice").select_option(name)
         value = EXAMPLES[name][1]
         window.saying(f"λ = {dlnlab.text_of(dln.learning_coefficient(value.widths, value.rank).lam)} exactly")
