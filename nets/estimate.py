@@ -247,6 +247,8 @@ class Estimation:
             values = self.nbeta * (losses - baselines)
             dead = dead | (np.mean(values, axis=1) > DIVERGED * self.target.dim if values.size else False)
         losses[dead], values[dead] = np.nan, np.nan
+        if dead.all() and not values.size:  # all died within the burn-in
+            values = np.full((self.chains, 1), np.nan)
         found: LLC | None = None
         if not dead.all() and losses.shape[1] >= 4:
             found = llc(losses - baselines, 0.0, self.nbeta)
@@ -306,8 +308,12 @@ class Estimation:
         for i in range(ROUNDS):
             seed = (self.seed + 1 + i) % 2**31
             watched = self._watched(replace(self.sampler, eps=eps), TRIAL, seed, 5)
-            *_, last = self._walk(watched, TRIAL, seed, w)
-            accepted = watched.look(np.ones(self.chains, bool), 0).acceptance if last.accepted is None else float(last.accepted.double().mean())
+            frames = list(self._walk(watched, TRIAL, seed, w))
+            last = frames[-1]
+            if last.accepted is None:
+                accepted = watched.look(np.ones(self.chains, bool), 0).acceptance
+            else:  # of all frames: how many there are depends on the clock
+                accepted = float(torch.cat([frame.accepted for frame in frames], 1).double().mean())
             lost = ~torch.isfinite(last.w).all(dim=1)
             if bool(lost.any()):
                 eps, w = eps / 4, self.target.star.expand(self.chains, -1).clone()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from landscapes.scale import Range
-from nets.optimisers import Direction, Lookahead, Momentum, Optimiser, Rate, Stepper
+from nets.optimisers import Direction, Diverged, Lookahead, Momentum, Optimiser, Rate, Stepper
 
 LOOK = 50  # steps between two looks at the eigenvalues of the preconditioner
 FIRST = 10  # steps at the start that all update the statistics
@@ -127,7 +127,11 @@ class _Online(Stepper):
         value, gradient = self.gradient(x, y, loss)
         if not gradient.isfinite().all():  # keep the statistics, let `step` say so
             return Direction(value, gradient, gradient)
-        direction = self.flat([self.whiten(index, g) for index, g in enumerate(self.split(gradient))])
+        try:
+            direction = self.flat([self.whiten(index, g) for index, g in enumerate(self.split(gradient))])
+        except torch.linalg.LinAlgError as error:  # of Z, in float32
+            text = f"the statistics of the gradient have no eigenvalues any more ({error}); take paper_mode=False, or lr below {self.lr:g}"
+            raise Diverged(text) from error
         if self.memory["t"] % LOOK == 0:
             self.memory["least"] = self.least()
         self.memory["t"] += 1

@@ -181,7 +181,10 @@ def _higher_in_all_shapes(rows: Sequence[Row]) -> Verdict:
 
 
 def _smoothing(rows: Sequence[Row], symbol: str) -> Verdict:
-    lanes = [lane for lane in distinct(rows, "lane") if lane != "SGD"]
+    gone = {row["lane"] for row in rows if "ended" in row}
+    lanes = [lane for lane in distinct(rows, "lane") if lane != "SGD" and lane not in gone]
+    if len(lanes) < 2:
+        raise Unclear(f"Fewer than two smoothings are left: {', '.join(sorted(gone))} diverged.")
     ends = {lane: _last(rows, lane) for lane in ("SGD", *lanes)}
     sgd, weak, strong = ends["SGD"], ends[lanes[0]], ends[lanes[-1]]
     falls = _above(weak, strong)
@@ -190,7 +193,7 @@ def _smoothing(rows: Sequence[Row], symbol: str) -> Verdict:
     return Verdict(
         bool(falls and nearer),
         f"λ̂ for {symbol} = {said}. It {'falls' if falls else 'does not fall'} from the weakest to the strongest smoothing, which is "
-        f"{'near' if nearer else 'not near'} SGD's.{_alarms(rows)}",
+        f"{'near' if nearer else 'not near'} SGD's.{' Diverged: ' + ', '.join(sorted(gone)) + '.' if gone else ''}{_alarms(rows)}",
     )
 
 
@@ -204,14 +207,16 @@ def _epsilon(rows):
 
 def _after(rows: Sequence[Row], base: str = "SGD") -> tuple[Row, dict[str, Row]]:
     """(the last row before lanes part, the last row of each)."""
-    lanes = distinct(rows, "lane")
+    gone = {row["lane"] for row in rows if "ended" in row}
+    lanes = [lane for lane in distinct(rows, "lane") if lane not in gone]
     ends = {lane: _last(rows, lane) for lane in lanes}
     paths = {lane: [row["train_loss"] for row in where(rows, lane=lane)] for lane in lanes}
     shortest = min(map(len, paths.values()))
     same = next((i for i in range(shortest) if len({paths[lane][i] for lane in lanes}) > 1), shortest)
     if same in (0, shortest):
         raise Unclear("The optimisers have not parted yet.")
-    return where(rows, lane=base)[same - 1], ends
+    together = [row for row in where(rows, lane=base)[:same] if "lambda_hat" in row]
+    return together[-1], ends
 
 
 def _paths(before: Row, ends: dict[str, Row]) -> str:
@@ -227,6 +232,8 @@ def _rises_after_switch(rows: Sequence[Row]) -> Verdict:
 
 def _rate_raises(rows: Sequence[Row]) -> Verdict:
     before, ends = _after(rows)
+    if len(ends) < 3:
+        raise Unclear("Fewer than two rates of NGD are left; the others have diverged.")
     one, *faster = [row for lane, row in ends.items() if lane != "SGD"]
     rises = any(_above(row, one) for row in faster)
     return Verdict(
@@ -363,14 +370,15 @@ _SLOW = replace(_MNIST, optimiser=replace(PLAIN, lr=1e-4), epochs=80, probes=(_l
 _SLOW_DIGITS = replace(_DIGITS, optimiser=replace(PLAIN, lr=2e-3), epochs=40, probes=(_lambda(2, _STEPS, draws=500),))
 _OVER = _training(FashionMNIST(), (784, 128, 128, 10), epochs=40, probes=(_lambda(2), _HESSIAN))
 _OVER_DIGITS = _training(
-    Mislabelled(Digits(size=400)),
+    Mislabelled(Digits(size=400), share=0.4),
     (64, 128, 128, 10),
     batch=32,
-    epochs=60,
+    epochs=40,
     scored=0,
     probes=(_lambda(5, 13, draws=500), Watch(HessianTrace(vectors=20), every=5 * 13)),
 )
-_OVERFIT, _OVERFIT_QUICK = (_named(run, {"SGD": PLAIN, "NGD": PAPER}) for run in (_OVER, _OVER_DIGITS))
+_OVERFIT = _named(_OVER, {"SGD": PLAIN, "NGD": PAPER})
+_OVERFIT_QUICK = _named(_OVER_DIGITS, {"SGD": replace(PLAIN, lr=0.03), "NGD": replace(PAPER, lr=0.03)})
 
 
 def _rates(base: float, factors: tuple[int, ...], make: Optimiser, name: str) -> dict[str, Optimiser]:
