@@ -50,6 +50,8 @@ def figure(preset: Preset, rows: Sequence[Row], verdict: Verdict, share: float =
 
 def _panel(axes, panel: Panel, rows: Sequence[Row]) -> None:
     rows = [row for row in where(rows, **dict(panel.only)) if row.get(panel.x) is not None and row.get(panel.y) is not None]
+    if panel.last and rows:
+        rows = where(rows, epoch=max(row["epoch"] for row in rows))
     axes.set_title(panel.title, fontsize=10.5)
     axes.set_xlabel(panel.x, fontsize=9)
     axes.tick_params(labelsize=8)
@@ -73,7 +75,8 @@ def _curve(axes, panel: Panel, rows: Sequence[Row], key: tuple, i: int) -> np.nd
     """Draw one group; the values that are finite."""
     x, y = column(rows, panel.x), column(rows, panel.y)
     error = column(rows, panel.error) if panel.error else None
-    color, label = CYCLE[i % len(CYCLE)], ", ".join(map(str, key)) if key else ""
+    color = CYCLE[i % len(CYCLE)]
+    label = ", ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in zip(panel.by, key, strict=True))
     if panel.kind == "line":
         axes.plot(x, y, DASHES[(i // len(CYCLE) + i) % 4], marker=MARKS[i % len(MARKS)], markersize=3.5, linewidth=1.3, color=color, label=label)
         if error is not None:

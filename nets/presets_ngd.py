@@ -432,8 +432,8 @@ PRESETS: tuple[Preset, ...] = (
         _shapes(replace(_DIGITS, probes=(_lambda(5, _STEPS, draws=500),)), (1, 2), (32, 64, 128), range(2), (64, 10), replace(PAPER, alpha=0.01)),
         _higher_in_all_shapes,
         (
-            Panel("λ̂ at the end, one hidden layer", "width", "lambda_hat", kind="dots", only=(("hidden", 1),)),
-            Panel("λ̂ at the end, two hidden layers", "width", "lambda_hat", kind="dots", only=(("hidden", 2),)),
+            Panel("λ̂ at the end, one hidden layer", "width", "lambda_hat", kind="dots", only=(("hidden", 1),), last=True),
+            Panel("λ̂ at the end, two hidden layers", "width", "lambda_hat", kind="dots", only=(("hidden", 2),), last=True),
             BY_LOSS._replace(kind="dots"),
         ),
     ),

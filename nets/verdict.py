@@ -18,7 +18,7 @@ class Panel(NamedTuple):
     """One panel of a preset's figure: column `y` over column `x`, one curve for each value of `by`, dashed where it is an exact value.
 
     error: column of standard errors. exact: columns drawn as lines without marks, for each value of the first part of `by`. only: rows with these
-    values. kind "line", "dots", or "diagonal" (dots, and the line y = x).
+    values; last: only those of the last epoch. kind "line", "dots", or "diagonal" (dots, and the line y = x). zero: with a line there.
     """
 
     title: str
@@ -32,6 +32,7 @@ class Panel(NamedTuple):
     kind: str = "line"
     only: tuple[tuple[str, object], ...] = ()
     zero: bool = False
+    last: bool = False
 
 
 class Preset(NamedTuple):
