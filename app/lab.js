@@ -150,8 +150,9 @@ export function render({model, view}) {
     if (!stage.spread()) return
     if (before !== stage.meta.dim) stage.pointer = stage.meta.pointer
     for (const cell of Object.values(cells)) cell.figure.hidden = cell.dim && cell.dim !== stage.meta.dim
+    if (before !== stage.meta.dim) fit()
     legends()
-    pointed()
+    if (stage.meta.dim === 2 || !stage.meta.draft) pointed() // words cost the browser a layout
     if (says.textContent !== stage.meta.says) says.textContent = stage.meta.says
     if (!stage.meta.draft) remember(stage.meta.query)
     root.dataset.drawn = stage.meta.drawn
@@ -163,9 +164,13 @@ export function render({model, view}) {
       first = false
       const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches
       stage.draw(still ? stage.frames - 1 : 0)
-      if (!still) toggle()
+      if (!still && !playing) toggle()
     }
   }
+  // another run that a page around the frame has asked for is played; another posterior of the same run is not
+  const runOf = query => [...new URLSearchParams(query)].filter(([name]) => !FRAME.includes(name) && !/^(bayes|llc)\./.test(name)).map(String).sort().join()
+  let asked = runOf(window.location.search)
+  root.addEventListener("opened", ({detail}) => { const run = runOf(detail); first ||= run !== asked; asked = run })
   const estimated = () => {
     const meta = stage.estimate()
     if (!meta) return
@@ -195,15 +200,6 @@ export function render({model, view}) {
     if (stage.meta?.dim === 1) stage.spread() // the density is an image of the theme's colours
   }
   const showControls = () => controls.show(model.controls.groups)
-  // what MathJax draws has no words of its own: the formulas' TeX for readers of the screen
-  const worded = (container, words) => {
-    for (const {shadowRoot} of container.querySelectorAll("*")) {
-      if (!shadowRoot) continue
-      const name = () => shadowRoot.querySelectorAll("svg").forEach((svg, i) => svg.setAttribute("aria-label", words(i)))
-      new MutationObserver(name).observe(shadowRoot, {childList: true, subtree: true})
-      name()
-    }
-  }
   const showStory = () => {
     const {choices, chosen, cite, claim, verdict, ok, note, figure} = model.story
     story.replaceChildren(...choices.map(([value, text]) => element("option", {value, text, selected: value === chosen})))
@@ -214,7 +210,7 @@ export function render({model, view}) {
     card.replaceChildren(element("p", {class: "claim"}, element("span", {class: "cite", text: cite}), element("span", {text: `“${claim}”`})),
       element("p", {class: "verdict"}, element("b", {text: said}), element("span", {text: verdict ?? ""})),
       ...(note ? [element("p", {class: "note", text: note})] : []),
-      ...(figure ? [element("details", {class: "whole", open: true, ontoggle: () => fit()}, element("summary", {text: "All runs of this preset in one figure (below: one of them)"}), element("img", {src: figure, alt: `${verdict}`}))] : []))
+      ...(figure ? [element("details", {class: "whole", open: !model.widget, ontoggle: () => fit()}, element("summary", {text: "All runs of this preset in one figure (below: one of them)"}), element("img", {src: figure, alt: `${verdict}`}))] : []))
     fit()
   }
   stage.model("law").properties.data.change.connect(() => { if (stage.law()) { stage.draw(stage.step); legends() } root.dataset.law = stage.exact?.complete ? stage.exact.key : "" })
@@ -233,8 +229,8 @@ export function render({model, view}) {
       if (!cells[name] || followed.has(name)) continue
       followed.add(name)
       stage.model(name).on_event("mousemove", event => { if (stage.meta?.dim === dim && Number.isFinite(event.x)) point(event.x, dim === 1 ? 0 : event.y) })
-      const title = cells[name === "map" ? "ellipse" : name].title // and from the keyboard, a hundredth of the box at a time
-      if (name !== "potential") title.addEventListener("keydown", event => {
+      const title = cells[name === "map" ? "ellipse" : name]?.title // and from the keyboard, a hundredth of the box at a time
+      if (name !== "potential") title?.addEventListener("keydown", event => {
         const move = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[event.key]
         if (!move || stage.meta?.dim !== dim) return
         event.preventDefault()
@@ -255,7 +251,7 @@ export function render({model, view}) {
     reasoned()
   })
 
-  header.append(...looks(root, model, paint))
+  header.append(...looks(root, model, paint, fit))
   showControls()
   showStory()
   fresh()

@@ -84,10 +84,10 @@ export function render({model, view}) {
     if (event.key === " " && from !== "BUTTON" && from !== "SUMMARY" && model.actions.length) { event.preventDefault(); buttons.querySelector("button:not([disabled])")?.click() }
   })
   root.tabIndex = -1
-  header.append(...looks(root, model, paint))
+  header.append(...looks(root, model, paint, fit))
   const watcher = new ResizeObserver(fit) // legends and words wrap as they please
   for (const node of [root, says, ...grid.querySelectorAll("figcaption")]) watcher.observe(node)
   showControls(); showExamples(); showActions(); showLegends(); showSays(); showStatus(); showQuery()
-  model.on("after_render", () => { paint(); showHidden() })
+  model.on("after_render", () => { paint(); showHidden(); texts.forEach((text, i) => worded(text, k => model.tex[i]?.[k] ?? "formula")) })
   return root
 }

@@ -19,16 +19,16 @@ import panel as pn
 import param
 from bokeh.models import ColumnDataSource
 
-from app import escape, figures, lab
+from app import escape, figures, lab, tabs
 from app.estimates import estimates
 from app.exact import exact, key
 from app.geometry import geometry
-from app.lab import Lab, from_preset
+from app.lab import Bayes, Lab, from_preset
 from app.live import IDLE, Abandoned, Latest
 from app.page import asked, escaped, looks, typeset
 from app.picture import picture, results
 from app.state import FRAME
-from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Online, Posterior, Simulation, Sweep, Uniform
+from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Online, Posterior, Simulation, Uniform
 from dynamics.presets import PRESETS, Verdict, judge
 from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangency, TripleWell, Valley
 
@@ -404,23 +404,61 @@ SURPRISES = (
 )
 
 
+def _lessons():
+    from app import lessons
+
+    return lessons.Session
+
+
+def _home():
+    from app import home
+
+    return home.Session
+
+
+def _networks():
+    from app import netlab
+
+    return netlab.Session
+
+
 def _dln():  # brings torch: 2 s
     from app import dlnlab
 
     return dlnlab.Session
 
 
+def _llc():
+    from app import llclab
+
+    return llclab.Session
+
+
 PAGES: dict[str, Callable[[], Callable]] = {  # name in the address: what makes its session, imported when first asked for
     "landscape": lambda: Session,
     "escape": lambda: escape.Session,
+    "networks": _networks,
+    "llc": _llc,
     "dln": _dln,
+    "lessons": _lessons,
+    "home": _home,
 }
 
 
 def page_of(query: Mapping[str, str]) -> str:
     """The page that a query asks for; one with values of a landscape and no page is an old link to the landscape lab."""
-    name = query.get("widget") or query.get("page") or "landscape"
+    name = query.get("widget") or query.get("page") or ("landscape" if set(query) - set(FRAME) or "widget" in query else "home")
     return name if name in PAGES else "landscape"
+
+
+def messages(page: str, query: Mapping[str, str]) -> list[str]:
+    """What a lab would say of a query; nothing if it can use all of it."""
+    session = PAGES[page]()
+    if session in (Session, escape.Session):
+        return (read if session is Session else escape.decode)(query)[1]
+    _, found = session.read(object.__new__(session), query)  # no visitor is needed to read
+    strange = [f"preset = {query['preset']!r} is not known"] if query.get("preset", "") not in ("", *session.examples) else []
+    return found + strange
 
 
 def serve_page() -> pn.viewable.Viewable:
@@ -431,5 +469,11 @@ def serve_page() -> pn.viewable.Viewable:
     except Exception:
         log.exception("a page could not be made")
         return pn.pane.HTML("<h1>This page could not be made</h1><p>The link could not be turned into a picture. <a href='?'>Start afresh</a>.</p>")
-    pn.state.on_session_destroyed(lambda context: session.close())
+    attendance = tabs.Attendance(session)
+
+    def left(context):
+        attendance.end()
+        session.close()
+
+    pn.state.on_session_destroyed(left)
     return session.view

@@ -2,7 +2,7 @@
 
 const PAGES = [["landscape", "Landscape"], ["escape", "Escape"], ["networks", "Networks"], ["llc", "λ̂"], ["dln", "Deep linear"], ["lessons", "Lessons"]]
 const LOOKS = ["theme", "projector"] // stay with the visitor from page to page
-const FRAME = ["page", "widget", "figures", ...LOOKS] // what the address says besides the state
+const FRAME = ["page", "widget", "figures", "view", ...LOOKS] // what the address says besides the state
 
 const address = values => {
   const query = new URLSearchParams(values), now = new URLSearchParams(window.location.search)
@@ -10,11 +10,11 @@ const address = values => {
   return `${window.location.pathname}?${query}`
 }
 
-// the bar above every page: name, the other pages, link, snippet; `looks` are added at its end
-const topBar = current => element("header", {},
+// the bar above every page: name, the other pages, link and snippet where there is a state; `looks` are added at its end
+const topBar = (current, state = true) => element("header", {},
   element("a", {class: "brand", href: address({}), title: "lambdascape: start"}, element("span", {class: "logo", "aria-hidden": "true"}), element("span", {text: "lambdascape"})),
   element("nav", {class: "pages", "aria-label": "Pages"}, ...PAGES.map(([page, text]) => element("a", {href: address({page}), "aria-current": page === current ? "page" : null, text}))),
-  element("span", {class: "spring"}), copyLink(), embed())
+  element("span", {class: "spring"}), ...(state ? [copyLink(), embed()] : []))
 
 // the address is the state
 const remember = query => {
@@ -53,36 +53,69 @@ const embed = () => pushButton("Embed", "A frame with this picture, for a slide 
   text.select()
 })
 
-// in a frame: the controls are a drawer; the page around it, if it is ours, may ask for another state
-const framed = (root, model) => {
-  window.addEventListener("message", event => {
-    if (event.origin === window.location.origin && typeof event.data?.open === "string") model.send_msg({open: event.data.open.slice(0, 8000)})
+// in a frame: the controls are a drawer; the page around it, if it is ours, may ask for another state, for some of the figures only, and for its own looks
+const framed = (root, model, look, fit) => {
+  const only = element("style")
+  const show = names => {
+    root.classList.toggle("worded", Boolean(names?.split(",").includes("words")))
+    only.textContent = names ? `figure.cell:not(${names.split(",").filter(name => /^[\w-]+$/.test(name)).map(name => `[data-name="${name}"]`).join()}) { display: none; }` : ""
+  }
+  window.addEventListener("message", ({origin, source, data}) => {
+    if (origin !== window.location.origin || source !== window.parent || !data) return
+    if (typeof data.view === "string") { show(data.view); fit() }
+    if (["light", "dark"].includes(data.theme)) look(data.theme, Boolean(data.projector))
+    if (typeof data.open !== "string") return
+    root.dispatchEvent(new CustomEvent("opened", {detail: data.open}))
+    model.send_msg({open: data.open.slice(0, 8000)})
   })
+  window.listening = true // so that the page around it knows when to speak
   if (!model.widget) return
   root.classList.add("widget")
+  root.append(only)
+  show(new URLSearchParams(window.location.search).get("view"))
   const drawer = pushButton("☰", "Settings", () => drawer.setAttribute("aria-expanded", root.classList.toggle("open")), {class: "drawer", "aria-expanded": "false"})
   root.append(drawer)
 }
 
 // figures fill the window in two rows, a frame in as many as it takes; never too low to read
 const heightOf = (root, main, grid) => {
-  const figures = [...grid.querySelectorAll("figure:not([hidden])")]
+  const figures = [...grid.querySelectorAll("figure:not([hidden])")].filter(figure => getComputedStyle(figure).display !== "none")
   const top = grid.getBoundingClientRect().top - root.getBoundingClientRect().top + main.scrollTop
   const caption = Math.max(0, ...figures.map(figure => figure.querySelector("figcaption").offsetHeight))
   const framed = root.classList.contains("widget"), most = Math.max(1, Math.floor(grid.clientWidth / 270))
   const rows = framed ? Math.max(1, Math.ceil(figures.length / most)) : 2
   if (framed) grid.style.gridTemplateColumns = `repeat(${Math.ceil(figures.length / rows) || 1}, 1fr)`
-  return Math.round(Math.max(framed ? 130 : 210, Math.min(framed ? 2000 : 440, (root.clientHeight - top - 26) / rows - caption - 6)))
+  const texts = framed ? [...grid.querySelectorAll(".why")].reduce((sum, text) => sum + text.offsetHeight, 0) : 0
+  const height = root.clientHeight - top - 26 - Math.min(texts, 0.45 * root.clientHeight)
+  return Math.round(Math.max(framed ? 130 : 210, Math.min(framed ? 2000 : 440, height / rows - caption - 6)))
 }
 
-// light or dark, and larger type; `paint` redraws what does not follow the style sheet
-const looks = (root, model, paint) => {
+// the tab, by an id that it keeps as long as it is open: what it has started on the server goes on while its visitor is on another page, and ends with it
+const present = model => {
+  let tab = [...crypto.getRandomValues(new Uint32Array(4))].map(part => part.toString(36)).join("")
+  if (!model.widget) try { // a frame is a tab of its own
+    tab = sessionStorage.getItem("lambdascape-tab") ?? tab
+    sessionStorage.setItem("lambdascape-tab", tab)
+  } catch { /* private window */ }
+  const say = tab => model.send_msg({tab})
+  say(tab)
+  window.addEventListener("pagehide", () => say(""))
+  window.addEventListener("pageshow", event => { if (event.persisted) say(tab) })
+}
+
+// light or dark, and larger type; `paint` redraws what does not follow the style sheet, `fit` gives the figures their height
+const looks = (root, model, paint, fit = () => {}) => {
   const set = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint(); try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ } }
   let saved = null
   try { saved = localStorage.getItem("lambdascape-theme") } catch { /* private window */ }
   set(model.theme || saved || (window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"))
   if (model.projector) root.classList.add("projector")
-  framed(root, model)
+  present(model)
+  framed(root, model, (theme, large) => {
+    if (root.dataset.theme === theme && root.classList.contains("projector") === large) return
+    root.classList.toggle("projector", large)
+    set(theme)
+  }, fit)
   return [pushButton("A⁺", "Larger type, for a projector", () => { root.classList.toggle("projector"); paint() }),
     pushButton("◐", "Light or dark", () => set(root.dataset.theme === "dark" ? "light" : "dark"))]
 }
@@ -110,4 +143,14 @@ const helpBubble = root => {
   root.addEventListener("mouseover", help)
   root.addEventListener("focusin", help)
   return bubble
+}
+
+// what MathJax draws has no words of its own: the formulas' TeX for readers of the screen
+const worded = (container, words) => {
+  for (const {shadowRoot} of container.querySelectorAll("*")) {
+    if (!shadowRoot) continue
+    const name = () => shadowRoot.querySelectorAll("svg").forEach((svg, i) => svg.setAttribute("aria-label", words(i)))
+    new MutationObserver(name).observe(shadowRoot, {childList: true, subtree: true})
+    name()
+  }
 }

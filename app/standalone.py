@@ -149,7 +149,7 @@ def _settings(lab: Lab) -> dict:
             "posterior": number(groups["Posterior"]),
             "data": [] if isinstance(run.data, Finite) else number(groups["Data"]),
         },
-        "ziggurat": {"x": _packed(_X, "<f8"), "f": _packed(_F, "<f8")},
+        "ziggurat": ziggurat(),
     }
 
 
@@ -209,7 +209,7 @@ def family(landscape: Landscape) -> dict:
         cases = [_straight(replace(landscape, **values), real) for values in degrees]
         real = None if None in cases else real
     if not real:
-        cases = [_described(replace(landscape, **values)) for values in degrees]
+        cases = [described(replace(landscape, **values)) for values in degrees]
     names = [parameter.name for parameter in whole]
     return {
         "whole": names,
@@ -219,7 +219,13 @@ def family(landscape: Landscape) -> dict:
     }
 
 
-def _described(landscape: Landscape) -> dict:
+def ziggurat() -> dict:
+    """The table of the kernels' normal random numbers."""
+    return {"x": _packed(_X, "<f8"), "f": _packed(_F, "<f8")}
+
+
+def described(landscape: Landscape) -> dict:
+    """A landscape as `engine.js` takes it, with its box, barriers and exact minima."""
     return {
         "products": [
             {"scale": p.scale, "factors": [{"power": f.power, "terms": [list(t) for t in f.terms]} for f in p.factors]} for p in landscape.products()
@@ -237,7 +243,7 @@ def _straight(landscape: Landscape, real) -> dict | None:
     """The description with numbers c + s p; None if it is none."""
     low, high = real.range.low, real.range.high
     one, two = (1.0, 2.0) if low <= 1 and high >= 2 else real.range.shown  # between 1 and 2 the common c and s come out exactly
-    at = lambda p: _described(replace(landscape, **{real.name: p}))  # noqa: E731
+    at = lambda p: described(replace(landscape, **{real.name: p}))  # noqa: E731
     found = _line(at(one), at(two), one, two)
     checks = (getattr(landscape, real.name), *real.range.shown, (low * high) ** 0.5 if low > 0 else (low + high) / 2)
     return found if found is not None and all(_agrees(_placed(found, p), at(p)) for p in checks) else None

@@ -199,7 +199,7 @@ def test_a_family_says_for_all_sliders_what_the_landscape_says(kind):
             assert [pytest.approx(pair) for pair in landscape.box] == ours["box"] and ours["barriers"] == pytest.approx(
                 list(landscape.barriers), abs=1e-12
             )
-            assert ours["products"] == json.loads(json.dumps(standalone._described(landscape)["products"]))  # to the last bit
+            assert ours["products"] == json.loads(json.dumps(standalone.described(landscape)["products"]))  # to the last bit
             assert [Fraction(m["lam"]) for m in ours["minima"]] == [m.lam for m in landscape.minima]
             assert [m["m"] for m in ours["minima"]] == [m.multiplicity for m in landscape.minima]
             assert np.allclose([m["at"] for m in ours["minima"]], [m.at for m in landscape.minima], atol=1e-12)

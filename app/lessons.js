@@ -1,0 +1,171 @@
+// Lessons in the browser: an index of cards, or one lesson, its text beside a frame with a live lab. The address is the state.
+
+export function render({model, view}) {
+  const root = element("div", {class: "lab lessons", tabindex: -1})
+  root.append(element("style", {text: model.style}))
+  const header = topBar("lessons", Boolean(model.lesson.name))
+  const {lesson} = model, own = Boolean(lesson.name)
+  const link = (name, step = 1) => address({page: "lessons", lesson: name, step})
+  const moved = [] // called when theme or type size has changed
+  const body = own ? reading() : index()
+  root.append(header, body, noticeBoard(model), helpBubble(root))
+  header.append(...looks(root, model, () => moved.forEach(tell => tell())))
+  requestAnimationFrame(() => { root.dataset.drawn = 1 })
+  return root
+
+  function index() {
+    const cards = model.cards.map(({name, title, summary, steps, questions}, i) => element("li", {}, element("a", {class: "lesson", href: link(name)},
+      element("span", {class: "number", "aria-hidden": "true", text: i + 1}), element("h2", {text: title}), element("p", {text: summary}),
+      element("p", {class: "length", text: `${steps} steps${questions ? `, ${questions} to predict` : ""}`}))))
+    return element("main", {class: "index"},
+      element("h1", {text: "Lessons"}),
+      element("p", {class: "lead", text: "Short stories beside a live lab. Predict before you look; move any slider on the way; at the end the lab is yours."}),
+      element("ol", {class: "cards"}, ...cards),
+      element("details", {class: "write"}, element("summary", {text: "Write a lesson of your own"}),
+        element("p", {text: "A lesson is one Markdown file in a folder that the environment variable LAMBDASCAPE_LESSONS names when the server starts. No Python. A state is the link of any lab (“Copy link”)."}),
+        element("pre", {text: EXAMPLE}),
+        element("p", {text: "show: beginning with & changes only the values named. $…$ and $$…$$ are formulas. In your own file a mistake is told here with its line; the other lessons still work. The whole format is in CONTRIBUTING.md."})))
+  }
+
+  function reading() {
+    const {steps} = lesson, last = steps.length - 1
+    let step = model.step, revealed = false
+    const title = element("h1", {text: lesson.title}), heading = element("h2", {class: "heading"})
+    const text = element("div", {class: "text"}, ...[].concat(model.get_child("text")))
+    const answer = element("div", {class: "answer", hidden: true, "aria-live": "polite"}, ...[].concat(model.get_child("answer")))
+    const choices = element("div", {class: "choices", role: "group", "aria-label": "Your prediction"})
+    const dots = element("ol", {class: "dots", "aria-label": "Steps"}, ...steps.map((one, i) => element("li", {},
+      element("button", {type: "button", "aria-label": `Step ${i + 1}: ${one.title}`, title: one.title, onclick: () => go(i)}))))
+    const back = pushButton("← Back", "One step back (←)", () => go(step - 1)), on = pushButton("Next →", "One step on (→)", () => go(step + 1), {class: "go"})
+    const count = element("span", {class: "count"})
+    const lab = element("a", {class: "play", target: "_top"})
+    const follow = () => { lab.href = `?${here()}` } // with what has been changed in the frame
+    for (const kind of ["pointerdown", "focus", "pointerenter"]) lab.addEventListener(kind, follow)
+    const again = pushButton("↺", "Back to this step's picture", () => place())
+    const further = lesson.next ? element("a", {class: "further", href: link(lesson.next.name), text: `Next lesson: ${lesson.next.title} →`}) : element("a", {class: "further", href: address({page: "lessons"}), text: "All lessons"})
+    const scroll = element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Text of this step"}, heading, text, choices, answer, element("div", {class: "row end"}, lab, again), further)
+    const panel = element("section", {class: "reading", "aria-label": "Lesson"},
+      element("div", {class: "top"}, element("a", {class: "up", href: address({page: "lessons"}), text: "Lessons"}), title), dots, scroll,
+      element("div", {class: "foot"}, back, count, on))
+    const frame = element("iframe", {title: "Live lab of this step", allow: "clipboard-write"})
+    const waiting = element("div", {class: "waiting", "aria-hidden": "true"})
+
+    // the frame: the same lab is asked for another state, another lab is another page
+    let wanted = null, key = null
+    const tones = () => ({theme: root.dataset.theme, projector: root.classList.contains("projector")})
+    const current = () => revealed && steps[step].after || (revealed || step >= 0) && steps[step].show
+    const here = () => {
+      const own = new URLSearchParams(listening() ? frame.contentWindow.location.search : `?${current().src}`), page = own.get("widget")
+      for (const name of FRAME) own.delete(name)
+      const query = new URLSearchParams([["page", page], ...own])
+      const now = new URLSearchParams(window.location.search)
+      for (const name of LOOKS) if (now.has(name)) query.set(name, now.get(name))
+      return query.toString().replaceAll("%2C", ",")
+    }
+    const listening = () => { try { return Boolean(frame.contentWindow?.listening) } catch { return false } }
+    const send = () => {
+      if (!wanted) return
+      if (!listening()) return setTimeout(send, 40)
+      frame.contentWindow.postMessage(wanted, window.location.origin)
+      wanted = null
+    }
+    const place = () => {
+      const state = current()
+      if (state.key === key) {
+        const idle = !wanted
+        wanted = {open: state.open, view: state.view, ...tones()}
+        if (idle) send()
+        return
+      }
+      key = state.key
+      wanted = null
+      const address = `${window.location.pathname}?${state.src}&theme=${tones().theme}${tones().projector ? "&projector=1" : ""}`
+      waiting.hidden = false
+      if (frame.isConnected && frame.contentWindow) { frame.contentWindow.listening = false; frame.contentWindow.location.replace(address) } else frame.src = address // replaced: Back leads to the step before, not to a frame
+    }
+    frame.addEventListener("load", () => { waiting.hidden = true })
+    moved.push(() => { if (key) { wanted ??= tones(); Object.assign(wanted, tones()); send() } })
+
+    const choose = (button, right) => {
+      if (!revealed) {
+        revealed = true
+        for (const [i, other] of [...choices.querySelectorAll("button")].entries()) {
+          other.classList.toggle("right", steps[step].choices[i]?.[1] === true)
+          other.setAttribute("aria-pressed", String(other === button))
+        }
+        button.classList.toggle("wrong", !right && button.dataset.choice !== undefined)
+        choices.dataset.answered = right ? "right" : button.dataset.choice === undefined ? "shown" : "wrong"
+        answer.hidden = false
+        if (steps[step].after) place()
+        answer.scrollIntoView({block: "nearest", behavior: "smooth"})
+      }
+    }
+    const ask = () => {
+      const asked = steps[step].choices
+      delete choices.dataset.answered
+      choices.hidden = !asked.length
+      choices.replaceChildren(...asked.map(([words, right], i) => { const button = element("button", {type: "button", "data-choice": i, text: words, onclick: () => choose(button, right)}); return button }),
+        ...(asked.length ? [(() => { const button = element("button", {type: "button", class: "show", text: "Show the answer", onclick: () => choose(button, false)}); return button })()] : []))
+    }
+    const furnish = () => {
+      const one = steps[step]
+      heading.textContent = one.title
+      count.textContent = `${step + 1} / ${steps.length}`
+      back.disabled = step === 0
+      on.disabled = step === last
+      further.hidden = step !== last
+      lab.textContent = step === last ? "Now play: open this in the lab" : "Open in the lab"
+      lab.classList.toggle("go", step === last)
+      follow()
+      for (const [i, dot] of [...dots.querySelectorAll("button")].entries()) { dot.setAttribute("aria-current", i === step ? "step" : "false"); dot.classList.toggle("seen", i < step) }
+      revealed = false
+      answer.hidden = true
+      ask()
+      scroll.scrollTop = 0
+      place()
+      root.dataset.step = step + 1
+    }
+    const go = (to, push = true) => {
+      if (to < 0 || to > last || to === step) return
+      step = to
+      if (push) {
+        const query = new URLSearchParams(window.location.search)
+        query.set("step", step + 1)
+        window.history.pushState(null, "", `?${query}`)
+      }
+      text.style.visibility = "hidden" // until it is that of this step
+      heading.textContent = steps[step].title
+      model.send_msg({step})
+      furnish()
+    }
+    const typeset = () => { if (model.step === step) { text.style.visibility = ""; root.dataset.text = step + 1 } }
+    model.on("step", () => setTimeout(typeset))
+    window.addEventListener("popstate", () => { if (root.isConnected) go(Math.max(0, Math.min(last, (+new URLSearchParams(window.location.search).get("step") || 1) - 1)), false) })
+    document.addEventListener("keydown", event => {
+      const from = event.composedPath()[0]
+      if (!root.isConnected || event.ctrlKey || event.metaKey || event.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(from.tagName)) return
+      const by = {ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1}[event.key]
+      if (by) { event.preventDefault(); go(step + by) }
+    })
+    const query = new URLSearchParams(window.location.search)
+    if (query.get("step") !== String(step + 1)) { query.set("step", step + 1); window.history.replaceState(null, "", `?${query}`) }
+    model.on("after_render", () => { worded(text, i => model.tex[i] ?? "formula"); worded(answer, () => "formula"); typeset() })
+    setTimeout(furnish) // once the theme is known
+    return element("div", {class: "body"}, panel, element("div", {class: "stage"}, frame, waiting))
+  }
+}
+
+const EXAMPLE = `# Two valleys
+What SGD does where Bayes does something else.
+
+## Both are perfect
+show: page=landscape&figures=potential,shares
+&landscape=DoubleWell&w0=1.8&d1=1&d2=2&lr=0.01&b.rule=none
+
+Both minima fit equally well: $K(w) = 0$ at $w = \\pm 1.8$.
+
+question: What happens at twice the learning rate?
+- [ ] Nothing
+- [x] SGD leaves the left valley
+answer: The left valley is too sharp for steps of this length.
+show: &lr=0.02`

@@ -1,0 +1,230 @@
+"""Lessons in a real browser: followed to the end, answered, moved through, embedded, and told apart from mistakes."""
+
+import functools
+import http.server
+import pathlib
+import re
+import threading
+import urllib.parse
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install -e '.[test]'")
+from test_page import PATIENCE, Visitor, serving  # noqa: E402
+
+pytestmark = pytest.mark.browser
+FOLLOWED = "4-escape"
+
+
+class Reader(Visitor):
+    """A browser window on the lessons."""
+
+    def open(self, **query):
+        self.page.goto(self.home + "?" + urllib.parse.urlencode({"page": "lessons", **query}))
+        self.page.wait_for_selector(".lessons[data-drawn]")
+        if "lesson" in query:
+            self.page.wait_for_selector(".lessons[data-text]")
+        return self
+
+    @property
+    def frame(self):
+        return self.page.frame_locator("iframe").last
+
+    @property
+    def inside(self):
+        """The frame's own document."""
+        return next(frame for frame in self.page.frames if "widget=" in frame.url and frame.parent_frame)
+
+    def shows(self, **values):
+        """Wait until the lab in the frame has these values, and has drawn them."""
+        self.page.wait_for_function(
+            """wanted => { const frame = document.lab ?? [...(function* walk(root) { for (const node of root.querySelectorAll("*")) {
+                   if (node.tagName === "IFRAME") yield node; if (node.shadowRoot) yield* walk(node.shadowRoot) } })(document)][0]
+                 const query = new URLSearchParams(frame?.contentWindow?.location.search)
+                 return Object.entries(wanted).every(([name, value]) => query.get(name) === value) }""",
+            arg=values,
+        )
+
+    def step(self, number: int):
+        self.page.wait_for_selector(f'.lessons[data-step="{number}"][data-text="{number}"]')
+
+    def press(self, name):
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+
+@pytest.fixture
+def visit(browser, site):
+    """A function that opens a new window; at the end none of them has asked a foreign server for anything, or met an error."""
+    windows = []
+
+    def make(window=(), **query):
+        windows.append(Reader(browser, site.home, **dict(window)))
+        return windows[-1].open(**query)
+
+    yield make
+    for window in windows:
+        window.close()
+
+
+def test_the_index_lists_nine_lessons_and_tells_how_to_write_one(visit):
+    window = visit()
+    cards = window.page.locator("a.lesson")
+    assert cards.count() == 9 and "What is degeneracy?" in cards.first.inner_text() and re.search(r"\d steps", cards.first.inner_text())
+    window.page.get_by_text("Write a lesson of your own").click()
+    assert "LAMBDASCAPE_LESSONS" in window.page.locator(".write").inner_text()
+    cards.nth(3).click()
+    window.step(1)
+    assert window.query()["lesson"] == FOLLOWED
+
+
+def test_a_lesson_is_followed_to_its_end_in_one_frame_that_is_never_loaded_anew_within_a_lab(visit):
+    window = visit(lesson=FOLLOWED)
+    window.frame.locator(".lab[data-drawn]").wait_for()
+    sync_api.expect(window.page.locator(".text")).to_contain_text("0.117")
+    sync_api.expect(window.page.locator(".text")).not_to_contain_text("$")
+    assert window.frame.locator("header").is_hidden() and window.page.locator(".text mjx-container").count() >= 1
+    window.inside.evaluate("window.mark = 'the same'")
+    window.press("One step on (→)")
+    window.step(2)
+    window.shows(rule="SDE")
+    assert window.page.locator(".answer").is_hidden()
+    before = window.frame.locator(".says").inner_text()
+    window.page.get_by_role("button", name="Practically zero").click()
+    sync_api.expect(window.page.locator(".answer")).to_contain_text("0.00014")
+    assert window.page.locator(".choices .right").inner_text().startswith("Practically zero")
+    window.shows(**{"b.rule": "SDE", "b.substeps": "4"})
+    sync_api.expect(window.frame.locator(".says")).not_to_have_text(before)
+    assert window.inside.evaluate("window.mark") == "the same"
+    for number in range(3, 8):
+        window.page.keyboard.press("ArrowRight")
+        window.step(number)
+    window.frame.locator(".escape[data-drawn]").wait_for()
+    assert window.page.get_by_role("button", name="One step on (→)").is_disabled() and window.query()["step"] == "7"
+    window.page.get_by_role("button", name="Show the answer").click()
+    assert window.page.locator(".answer").is_visible()
+    window.page.get_by_role("link", name="Now play: open this in the lab").click()
+    window.page.wait_for_selector(".escape[data-drawn]:not(.widget)")
+    assert window.query()["y.name"] == "batch" and window.page.locator(".notices p").count() == 0
+
+
+def test_a_wrong_prediction_is_told_and_the_right_one_shown(visit):
+    window = visit(lesson="1-volume", step="2")
+    window.page.get_by_role("button", name="Left, at −1.8").click()
+    assert window.page.locator(".choices .wrong").inner_text().startswith("Left") and window.page.locator(".choices .right").count() == 1
+    sync_api.expect(window.page.locator(".answer")).to_contain_text("57")
+
+
+def test_the_address_is_the_step_and_back_and_reload_find_it(visit):
+    window = visit(lesson="5-multiplicity", step="4")
+    window.shows(p="1", k="2")
+    window.page.keyboard.press("ArrowRight")
+    window.step(5)
+    window.page.reload()
+    window.step(5)
+    window.page.keyboard.press("ArrowLeft")
+    window.step(4)
+    window.page.go_back()
+    window.step(5)
+    window.page.go_back()
+    window.step(4)
+    assert window.page.locator("h2.heading").inner_text() == "A flatter line"
+    window.page.get_by_role("button", name="Step 7: Text and code").click()
+    window.step(7)
+    window.shows(p="2", k="2")
+
+
+def test_what_a_reader_has_changed_goes_along_into_the_lab_and_can_be_undone(visit):
+    window = visit(lesson=FOLLOWED)
+    window.frame.locator('.lab[data-draft="false"]').wait_for()
+    window.frame.get_by_role("button", name="Settings").click()
+    box = window.frame.locator('[id="field-lr"]')
+    box.fill("0.0123")
+    box.press("Enter")
+    window.shows(lr="0.0123")
+    window.press("Back to this step's picture")
+    window.shows(lr="0.02")
+    box.fill("0.0145")
+    box.press("Enter")
+    window.shows(lr="0.0145")
+    window.page.get_by_role("link", name="Open in the lab").click()
+    window.page.wait_for_selector(".lab[data-drawn]:not(.widget)")
+    assert window.query()["lr"] == "0.0145" and window.query()["page"] == "landscape"
+
+
+def test_theme_and_type_reach_the_frame(visit):
+    window = visit(lesson="1-volume")
+    window.frame.locator(".lab[data-theme=light]").wait_for()
+    window.page.get_by_role("button", name="Light or dark").click()
+    window.frame.locator(".lab[data-theme=dark]").wait_for()
+    window.page.get_by_role("button", name="Larger type, for a projector").click()
+    window.frame.locator(".lab.projector").wait_for()
+    window.page.keyboard.press("Escape")
+
+
+def test_a_lesson_shows_as_a_frame_on_a_page_of_another_origin(browser, site, tmp_path):
+    """As in Moodle: a page on another port has the lesson in a frame, which has its lab in one of its own."""
+    source = f"{site.home}?widget=lessons&lesson=1-volume&step=2"
+    (tmp_path / "course.html").write_text(f'<!DOCTYPE html><title>Course</title><iframe src="{source}" width="1200" height="700"></iframe>')
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    handler.log_message = lambda *args: None
+    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        context = browser.new_context(viewport={"width": 1300, "height": 760})
+        context.set_default_timeout(PATIENCE)
+        errors = []
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        page = context.new_page()
+        page.goto(f"http://localhost:{server.server_port}/course.html")
+        outer = page.frame_locator("iframe")
+        outer.locator(".lessons[data-text='2']").wait_for()
+        assert outer.locator("header").is_hidden()
+        outer.get_by_role("button", name="Right, at +1.8").click()
+        sync_api.expect(outer.locator(".answer")).to_contain_text("57")
+        outer.frame_locator("iframe").locator("figure.volume").wait_for()
+        context.close()
+        server.shutdown()
+    assert errors == []
+
+
+@pytest.mark.parametrize("query", [{"lesson": "<script>alert(1)</script>"}, {"lesson": "1-volume", "step": "99999999999999999999"}])
+def test_a_hostile_address_gives_a_live_page_with_a_notice(visit, query):
+    window = visit()
+    window.page.goto(window.home + "?" + urllib.parse.urlencode({"page": "lessons", **query}))
+    window.page.locator(".notices p").first.wait_for()
+    assert window.page.locator("a.lesson, .reading").first.is_visible()
+
+
+def test_a_lecturers_own_lesson_stands_beside_the_others_and_its_mistakes_are_told(browser, tmp_path, monkeypatch):
+    (tmp_path / "own.md").write_text("# My own\nMine.\n\n## One\nshow: lr=0.01&nonsense=1\n\nText.\n", encoding="utf-8")
+    (tmp_path / "wrong.md").write_text("# Broken\nMine.\n\n## One\nNo picture.\n", encoding="utf-8")
+    monkeypatch.setenv("LAMBDASCAPE_LESSONS", str(tmp_path))
+    with serving() as (site, _):
+        window = Reader(browser, site.home).open()
+        assert window.page.locator("a.lesson").count() == 10
+        (notice,) = window.page.locator(".notices p span").all_inner_texts()
+        assert notice.startswith("wrong.md, line 4: the first step needs a line show:")
+        window.page.get_by_text("My own").click()
+        window.step(1)
+        sync_api.expect(window.page.locator(".notices p").first).to_contain_text("own.md, line 5: nonsense")
+        window.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 850), (1024, 640), (390, 800)])
+def test_nothing_sticks_out_of_the_window(visit, width, height):
+    window = visit(window={"viewport": {"width": width, "height": height}}, lesson="7-estimate", step="1")
+    assert window.page.locator(".lab").first.evaluate("lab => lab.scrollWidth <= lab.clientWidth")
+    for name in (".reading", "iframe", ".foot"):
+        box = window.page.locator(name).bounding_box()
+        assert box["width"] > 250 and box["x"] >= 0 and box["x"] + box["width"] <= width, name
+
+
+@pytest.mark.parametrize(("query", "theme"), [({}, "light"), ({"lesson": "2-bayes", "step": "2"}, "light"), ({"lesson": "4-escape"}, "dark")])
+def test_axe_finds_no_barrier(visit, query, theme):
+    package = pytest.importorskip("axe_playwright_python", reason="no axe: pip install -e '.[test]'")
+    script = (pathlib.Path(package.__file__).parent / "axe.min.js").read_text()
+    window = visit(**query, theme=theme)
+    if "step" in query:
+        window.page.get_by_role("button", name="Show the answer").click()
+    window.page.evaluate(script)
+    found = window.page.evaluate("axe.run(document, {iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
+    assert [(bad["id"], [node["target"] for node in bad["nodes"]][:3], bad["help"]) for bad in found["violations"]] == []
