@@ -15,7 +15,7 @@ const paintFigure = (figure, dark, scale) => {
   for (const grid of figure.center) if ("grid_line_color" in grid.attributes) grid.setv({grid_line_color: tone.grid}, {sync: false})
   for (const painted of [...figure.renderers.map(renderer => renderer.glyph), ...figure.center.filter(part => part.text_color !== undefined && part.source)]) {
     painted.own ??= Object.fromEntries(["line_color", "fill_color", "text_color"].map(key => [key, painted[key]?.value]).filter(([, value]) => ON_BLACK[value]))
-    if (painted.background_fill_color) painted.setv({background_fill_color: {value: dark ? "#14191f" : "#ffffff"}}, {sync: false})
+    if (painted.background_fill_color?.value) painted.setv({background_fill_color: {value: dark ? "#14191f" : "#ffffff"}}, {sync: false})
     for (const [key, value] of Object.entries(painted.own)) painted.setv({[key]: {value: dark ? ON_BLACK[value] : value}}, {sync: false})
   }
 }
