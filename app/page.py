@@ -13,6 +13,8 @@ import panel as pn
 import param
 from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
+from panel.io.state import set_curdoc
+from tornado.ioloop import IOLoop
 
 from app import state
 from app.figures import lean
@@ -104,7 +106,7 @@ class Session(ABC):
     examples_label: ClassVar[str] = "Free play: or choose an example …"
 
     def __init__(self, query: dict[str, str]):
-        self.doc = pn.state.curdoc
+        self.doc, self.loop = pn.state.curdoc, IOLoop.current(instance=False)
         self.version, self.drawn, self.files = itertools.count(), 0, itertools.count()
         self.value, messages = self.read(query)
         only = [name for name in query.get("figures", "").split(",") if name in self.cells] or list(self.cells)
@@ -113,7 +115,7 @@ class Session(ABC):
         self.plots = made
         self.texts = [typeset("") for _ in self.headings]
         self.view = PageView(
-            self.hear,
+            functools.partial(self.later, self.hear),
             page=self.page,
             names=[[name, self.cells[name].title, self.cells[name].help] for name in only],
             figures=[pn.pane.Bokeh(fig, sizing_mode="stretch_width", margin=0) for fig in made.values()],
@@ -214,14 +216,34 @@ class Session(ABC):
         start = self.examples[query["preset"]][1] if query.get("preset") in self.examples else self.start
         return self.decode({name: text for name, text in query.items() if name not in state.FRAME and name != "preset"}, start)
 
-    def _begin(self) -> None:  # in a thread
+    def later(self, function: Callable[..., None], *args) -> None:
+        """From any thread: call this in the server's own thread, with the document's lock.
+
+        `doc.add_next_tick_callback` is not for other threads: while the document holds its events back, the call is lost; and for a moment it
+        makes this document the current one of whatever page is just being made. Messages go out in order, and are waited for (Panel's own hold
+        may let a later one overtake).
+        """
         if self.doc is not None and self.doc.session_context:
-            self.doc.add_next_tick_callback(lambda: self.doc and self.changed(None))
+            self.loop.add_callback(self._locked, function, args)
+
+    async def _locked(self, function, args) -> None:
+        async def call(doc):
+            with set_curdoc(doc):
+                doc.hold("combine")
+                try:
+                    function(*args)
+                finally:
+                    doc.unhold()
+
+        if self.doc is not None and self.doc.session_context:
+            await self.doc.session_context.with_locked_document(call)
+
+    def _begin(self) -> None:  # in a thread
+        self.later(lambda: self.doc and self.changed(None))
 
     def publish(self, result) -> None:
         """From a thread: hand over a result to the page's document."""
-        if self.doc is not None and self.doc.session_context:
-            self.doc.add_next_tick_callback(functools.partial(self._show, result))
+        self.later(self._show, result)
 
     def _show(self, result) -> None:
         if self.doc is None:
