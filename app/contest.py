@@ -36,6 +36,7 @@ EVERY = 5  # steps between two frames
 ROWS = 2000  # frames that are kept, besides those with scores
 CURVED = 2000  # samples for the Hessian: the first so many of the training set
 WEIGHTS = 2_000_000  # of the largest network
+KNOWN = 0.15  # of the first look, from which the time of the others is told
 SETS: dict[str, type[Data]] = {cls.__name__: cls for cls in (Digits, MNIST, FashionMNIST, CIFAR10)}
 PICTURES = {"Digits": (1, 8, 1437), "MNIST": (1, 28, 60_000), "FashionMNIST": (1, 28, 60_000), "CIFAR10": (3, 32, 50_000)}  # colours, side, samples
 FILES = {"MNIST": "MNIST/raw/train-images-idx3-ubyte", "FashionMNIST": "FashionMNIST/raw/train-images-idx3-ubyte", "CIFAR10": "cifar-10-batches-py"}
@@ -228,7 +229,7 @@ class History:
     @property
     def left(self) -> float | None:
         """Seconds of work that are left, None if nothing is known yet."""
-        if not self.looked or math.isnan(self.training_left):
+        if self.looked < KNOWN or math.isnan(self.training_left):
             return None
         return self.training_left + self.looking / self.looked * max(self.looks_left - self.looked, 0)
 
@@ -424,7 +425,7 @@ def sentence(found: Verdict, names: Sequence[str], what: str = "λ̂") -> str:
     higher = names[same.z > 0]
     if apart == [False, True] or equal.z * same.z < 0:
         return text + f"At the same loss {higher} has the larger {what}; equal epochs hide it."
-    return text + f"{higher} has the larger {what} in both comparisons: convergence alone does not explain it."
+    return text + f"{higher} has the larger {what} in both comparisons, with this seed: convergence alone does not explain it."
 
 
 # A race in a thread

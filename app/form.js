@@ -81,7 +81,7 @@ class Controls {
   choice(item) {
     const id = `field-${item.name}`
     const select = element("select", {id, name: item.name, title: item.help, onchange: event => this.change(item.name, event.target.value)},
-      ...item.choices.map(([value, text]) => element("option", {value, text, selected: value === item.value})))
+      ...item.choices.map(([value, text, reason]) => element("option", {value, text, selected: value === item.value, disabled: Boolean(reason), title: reason})))
     return element("div", {class: "field choice"}, this.label(item, id), select)
   }
 

@@ -193,7 +193,8 @@ CHOICE_HELP = {
 def _item(parameter: Parameter, value, prefix: str = "") -> dict:
     item = {"name": prefix + parameter.name, "label": LABELS.get(parameter.name, parameter.name), "value": value, "help": parameter.help, "unit": ""}
     if parameter.choices:
-        return item | {"kind": "choice", "choices": [[text, text] for text in parameter.choices], "help": CHOICE_HELP.get(parameter.name, "")}
+        choices = [[state.write(choice), ("no", "yes")[choice] if parameter.kind is bool else choice] for choice in parameter.choices]
+        return item | {"kind": "choice", "value": state.write(value), "choices": choices, "help": CHOICE_HELP.get(parameter.name, "")}
     limits = parameter.range
     if isinstance(limits, Text | Box):
         return item | {"kind": "text", "value": "" if value is None else state.write(value)}

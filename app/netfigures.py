@@ -84,11 +84,11 @@ CELLS = {
         "faint: of batches as they come",
         lambda: curves("loss", "loss [nats]", "", "test", "batch", y_axis_type="log", y_range=(1e-2, 3)),
     ),
-    "llc": Cell(
+    "lambda": Cell(
         "λ̂ after epochs",
         "Estimated local learning coefficient: how fast volume grows around the network as the loss may rise. Smaller is more degenerate. "
         "Bars: Monte-Carlo standard error of the chains",
-        lambda: against_epochs("llc", "λ̂"),
+        lambda: against_epochs("lambda", "λ̂"),
     ),
     "matched": Cell(
         "λ̂ at the same training loss",
@@ -132,7 +132,7 @@ CELLS = {
 }
 WAITING = {  # said in the empty figures
     "loss": "Two copies of one network will learn here, on the same batches.",
-    "llc": "How degenerate each network has become, with the error of the estimate.",
+    "lambda": "How degenerate each network has become, with the error of the estimate.",
     "matched": "The fair comparison: the same estimates, at the same training loss.",
     "accuracy": "On samples they learn from, and on others.",
     "trace": "How curved the loss is where each has got to.",
@@ -181,14 +181,14 @@ def sources(contest: Contest, history: History) -> dict[str, dict[str, list]]:
         line(f"cosine-{lane}", [(row.epoch, row.cosine) for row in stepped if math.isfinite(row.cosine)])
         shift = 0.004 * contest.epochs * (-1, 1)[i]  # so that bars do not hide each other
         good = [look for look in looks if math.isfinite(look.llc) and math.isfinite(look.error)]
-        bars(f"llc-{lane}", [(look.epoch + shift, look.llc, look.error) for look in good])
+        bars(f"lambda-{lane}", [(look.epoch + shift, look.llc, look.error) for look in good])
         bars(f"matched-{lane}", [(max(look.train.loss, LEAST), look.llc, look.error) for look in good if id(look) in drawn])
         bars(f"wbic-{lane}", [(look.epoch + shift, look.wbic, look.error * contest.samples.n / contest.nbeta) for look in good])
         bars(f"trace-{lane}", [(look.epoch + shift, look.trace, look.trace_error) for look in looks])
         last = history.spectra[-1][1][i] if history.spectra else None
         values = [] if last is None else [pair for pair in zip(last.values.tolist(), last.errors.tolist(), strict=True) if pair[0] > 0]
         bars(f"spectrum-{lane}", [(rank + (-0.12, 0.12)[i], value, min(error, 0.99 * value)) for rank, (value, error) in enumerate(values, 1)])
-    for name in ("llc", "trace", "wbic"):
+    for name in ("lambda", "trace", "wbic"):
         line(f"{name}-zero", [(0, 0.0), (contest.epochs, 0.0)] if history.rows[0] else [])
     same, low = verdict(history).same, bottom(history)
     fair = same is not None and min(same.values) > low
@@ -225,7 +225,7 @@ def spans(history: History) -> list[tuple[str, float, float]]:
     drawn = visible(history)
     if drawn:
         bars = [(look.llc - look.error, look.llc + look.error) for look in drawn]
-        found += [(name, *around(bars)) for name in ("llc", "matched")] + [("wbic", *around([(look.wbic, look.wbic) for look in drawn]))]
+        found += [(name, *around(bars)) for name in ("lambda", "matched")] + [("wbic", *around([(look.wbic, look.wbic) for look in drawn]))]
     traces = [(look.trace - look.trace_error, look.trace + look.trace_error) for looks in history.looks for look in list(looks)]
     if traces:
         found.append(("trace", *around(traces)))

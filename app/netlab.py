@@ -19,6 +19,7 @@ from app.page import Session as Base
 from app.tabs import Tab
 from nets import KFAC, OPTIMISERS, SGD, Adam, FisherNGD, OnlineNGD, Optimiser
 
+SHORT = 3e-5  # eps of chains on large data sets
 PATIENCE = 2.0  # seconds after which a picture that was asked for counts as lost
 NAMES = {
     "SGD": "SGD",
@@ -93,7 +94,10 @@ def decode(query: Mapping[str, str], default: Contest = Contest()) -> tuple[Cont
         optimiser = optimiser if kind == type(optimiser).__name__ else begin(OPTIMISERS[kind], optimiser)
         lanes[lane], more = state.decode_fields(optimiser, query, f"{lane}.")
         messages += found + more
-    looks, found = state.decode_fields(default.looks, query, "look.")
+    looks = default.looks
+    if samples.name != default.samples.name:  # acceptable steps of the chains are shorter for larger networks and more samples
+        looks = replace(looks, eps=Looks().eps if samples.name == "Digits" else SHORT)
+    looks, found = state.decode_fields(looks, query, "look.")
     messages += found
     last = query.get("epochs", "")
     if "part" not in query and last.isascii() and last.isdigit() and int(last[:9]) <= default.part:
@@ -153,7 +157,7 @@ def begin(kind: type[Optimiser], before: Optimiser) -> Optimiser:
     if kind is Adam:
         return Adam()
     if kind in (FisherNGD, KFAC):
-        return kind(lr=0.005, epsilon=0.1, alpha=0.0, **kept)
+        return kind(lr=0.006, epsilon=0.3, alpha=0.0, **kept)
     return kind(lr=0.02, **kept)
 
 
@@ -342,10 +346,13 @@ def clock(seconds: float) -> str:
 EXAMPLES: dict[str, tuple[str, Contest]] = {
     "paper": ("SGD against Kaldi's online NG (the paper's Fig. 2, on digits)", Contest()),
     "fisher": (
-        "Which natural gradient? Exact Fisher at η/ρ = SGD's rate",
-        Contest(b=FisherNGD(lr=0.002, momentum=0.9, nesterov=True, alpha=0.0, epsilon=0.1, fisher="true")),
+        "Which natural gradient? Exact Fisher, at SGD's rate η/ρ where it is flat",
+        Contest(b=FisherNGD(lr=0.006, momentum=0.9, nesterov=True, alpha=0.0, epsilon=0.3, fisher="true")),
     ),
-    "kfac": ("K-FAC, damped until it is nearly SGD", Contest(b=KFAC(lr=0.02, momentum=0.9, nesterov=True, alpha=0.0, epsilon=1.0))),
+    "kfac": (
+        "K-FAC, with the same effective rate as SGD where it is flat",
+        Contest(b=KFAC(lr=0.02, momentum=0.9, nesterov=True, alpha=0.0, epsilon=1.0)),
+    ),
     "switch": ("Switch midway: SGD for 10 epochs, then Kaldi's online NG", Contest(part=10, epochs=30, looks=Looks(count=12))),
     "smooth": ("Damping: the same online NG with α = 50 instead of 0.1", Contest(a=OnlineNGD(lr=0.02, alpha=0.1), b=OnlineNGD(lr=0.02, alpha=50.0))),
     "rate": ("No natural gradient at all: SGD with a larger rate", Contest(b=SGD(lr=0.06, momentum=0.9, nesterov=True))),
@@ -471,7 +478,7 @@ class Session(Base):
 
     def frame(self, contest: Contest, history: History) -> None:
         """Ranges and legends."""
-        for name in ("loss", "llc", "accuracy", "trace", "wbic", "norm", "cosine"):
+        for name in ("loss", "lambda", "accuracy", "trace", "wbic", "norm", "cosine"):
             self.span(name, "x", -0.02 * contest.epochs, 1.02 * contest.epochs)
         self.span("spectrum", "x", 0.3, 20.7)
         for name, low, high in spans(history):
@@ -490,7 +497,7 @@ class Session(Base):
         for name in ("loss", "accuracy"):
             found[name].append(("bayes dash", "dashed: test"))
         if below := sum(look.llc < bottom(history) for looks in history.looks for look in list(looks)):
-            found["llc"].append(("words", f"{below} early estimate{'s lie' if below > 1 else ' lies'} far below 0: not at a minimum yet"))
+            found["lambda"].append(("words", f"{below} early estimate{'s lie' if below > 1 else ' lies'} far below 0: not at a minimum yet"))
         same = verdict(history).same
         if same and min(same.values) > 0:
             values = " and ".join(f"{value:.3g} ± {error:.1g}" for value, error in zip(same.values, same.errors, strict=True))
@@ -533,10 +540,10 @@ class Session(Base):
             case "paused":
                 return f"paused at {reached}" + (doing if racing.measuring else "") + later, racing.share, False
             case "done":
-                return f"done, {racing.contest.epochs} epochs" + (doing if racing.measuring else again), racing.share, racing.measuring
+                return f"done, {racing.contest.epochs} epochs" + (doing if racing.measuring else again), None, racing.measuring
             case "failed":
-                return f"stopped at {reached}: {racing.why}", racing.share, False
-        return f"stopped at {reached}{again}", racing.share, False
+                return f"stopped at {reached}: {racing.why}", None, False
+        return f"stopped at {reached}{again}", None, False
 
     def said(self, contest: Contest, history: History) -> str:
         """One computed sentence or two; before there is anything to compute from, what will be seen."""
@@ -547,5 +554,15 @@ class Session(Base):
                 "that is, with the smaller λ̂? And is that still so when they are compared at the same training loss? Press Run."
             )
         ended = " ".join(f"{'AB'[i]} has diverged and stays where it was: {why}." for i, why in enumerate(history.ended) if why)
-        epochs = ", ".join(map(str, contest.looks.epochs(contest.epochs, contest.part)))
-        return f"{ended} {sentence(verdict(history), (a, b))}".strip() or f"{a} and {b} learn; λ̂ is measured after epochs {epochs}."
+        if contest.part and history.rows[0] and history.rows[0][-1].epoch <= contest.part:
+            return f"Until epoch {contest.part} both are one network, trained by {a}; then a copy goes on by {b}."
+        words = sentence(verdict(history), (a, b))
+        if not words:
+            return f"{ended} {a} and {b} learn; λ̂ is measured after epochs {', '.join(map(str, contest.looks.epochs(contest.epochs, contest.part)))}."
+        return f"{ended} {words}{warned(history)}".strip()
+
+
+def warned(history: History) -> str:
+    """What is wrong with the chains of the last looks, in a sentence; empty if nothing is."""
+    found = [f"{lane}: {', '.join(looks[-1].warnings)}" for lane, looks in zip("AB", history.looks, strict=True) if looks and looks[-1].warnings]
+    return f" But the chains warn ({'; '.join(found)}): change ε, burn-in or draws before you trust this." if found else ""

@@ -22,6 +22,7 @@ from app.live import Latest
 
 HERE = pathlib.Path(__file__).parent
 FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; } ol { margin: .3em 0; } li { margin: .6em 0; }"
+TABLE = "table { border-collapse: collapse; border: 0; } td, th { padding: .18em .9em .18em 0; border: 0; border-bottom: 1px solid #8884; text-align: left; }"
 
 
 def looks(query: Mapping[str, str]) -> dict:
@@ -43,7 +44,7 @@ def escaped(text: str) -> str:
 def typeset(text: str) -> pn.pane.Markdown:
     """Markdown with formulas, in the colours of the page."""
     return pn.pane.Markdown(
-        escaped(text), disable_math=False, styles={"color": "inherit"}, stylesheets=[FORMULA], sizing_mode="stretch_width", margin=0
+        escaped(text), disable_math=False, styles={"color": "inherit"}, stylesheets=[FORMULA, TABLE], sizing_mode="stretch_width", margin=0
     )
 
 

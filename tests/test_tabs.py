@@ -1,0 +1,128 @@
+"""What a browser tab keeps on the server lives as long as the tab: tested with pages that come and go."""
+
+import time
+
+import pytest
+
+from app import tabs
+
+
+class Thing:
+    """Something that is kept, and knows when it was closed."""
+
+    closed = 0
+
+    def close(self):
+        self.closed += 1
+
+
+class Page:
+    """A session with a view, and the tab that it was told of."""
+
+    def __init__(self):
+        self.view, self.said, self.tab = self, [], None
+        self.heard = self.said.append
+
+    def joined(self, tab):
+        self.tab = tab
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    monkeypatch.setattr(tabs, "GRACE", 0.15)
+    yield
+    assert not tabs._tabs, "a tab was left over"
+
+
+def opened(id="one") -> tuple[tabs.Attendance, Page]:
+    page = Page()
+    attendance = tabs.Attendance(page)
+    page.view.heard({"tab": id})
+    return attendance, page
+
+
+def gone(timeout=3.0):
+    until = time.monotonic() + timeout
+    while tabs._tabs and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def test_what_is_kept_is_found_on_the_next_page_of_the_same_tab_and_in_no_other():
+    first, page = opened()
+    thing = Thing()
+    page.tab.keep("race", thing)
+    first.end()
+    second, back = opened()
+    time.sleep(0.3)
+    assert back.tab.get("race") is thing and not thing.closed
+    other, stranger = opened("two")
+    assert stranger.tab.get("race") is None
+    second.end(), other.end()
+    gone()
+    assert thing.closed == 1
+
+
+def test_it_is_closed_a_little_after_the_last_page_has_gone_and_not_before():
+    first, page = opened()
+    second, _ = opened()  # a tab that was duplicated has two pages
+    thing = Thing()
+    page.tab.keep("race", thing)
+    first.end()
+    time.sleep(0.3)
+    assert not thing.closed
+    second.end()
+    second.end()  # the message and the lost connection both say so
+    assert not thing.closed
+    gone()
+    assert thing.closed == 1
+
+
+def test_a_goodbye_by_message_counts_and_one_who_comes_back_is_welcome():
+    attendance, page = opened()
+    thing = Thing()
+    page.tab.keep("race", thing)
+    page.view.heard({"tab": ""})
+    page.view.heard({"tab": "one"})
+    time.sleep(0.3)
+    assert not thing.closed
+    page.view.heard({"tab": ""})
+    gone()
+    assert thing.closed == 1
+    attendance.end()
+
+
+def test_a_new_thing_of_a_name_closes_the_old_one():
+    attendance, page = opened()
+    old, new = Thing(), Thing()
+    page.tab.keep("race", old)
+    page.tab.keep("race", new)
+    page.tab.keep("race", new)
+    assert (old.closed, new.closed) == (1, 0)
+    attendance.end()
+    gone()
+    assert (old.closed, new.closed) == (1, 1)
+
+
+def test_what_comes_too_late_for_its_tab_is_closed_at_once():
+    attendance, page = opened()
+    page.tab.keep("race", Thing())
+    attendance.end()
+    gone()
+    late = Thing()
+    page.tab.keep("race", late)
+    assert late.closed == 1
+
+
+def test_a_tab_that_keeps_nothing_is_forgotten_at_once():
+    attendance, _ = opened()
+    attendance.end()
+    assert not tabs._tabs
+
+
+def test_other_messages_reach_the_page_and_nonsense_does_no_harm():
+    attendance, page = opened("x" * 1000)
+    assert len(page.tab.id) == tabs.LONGEST
+    for message in ({"set": {"lr": "1"}}, {"tab": 3}, {"tab": None}, "tab", None, 7):
+        attendance.hear(message)
+    assert page.said == [{"set": {"lr": "1"}}, {"tab": 3}, {"tab": None}, "tab", None, 7]
+    attendance.end()
