@@ -194,7 +194,7 @@ def _export(options, stage) -> None:
 
 def _lab(options):
     """(preset or None, lab, messages): of a preset, of `landscape`, or of a link."""
-    from app.lab import Lab, decode, from_preset
+    from app.landscapelab import Lab, decode, from_preset
 
     settings = [*options.set, *([f"seed={options.seed}"] if options.seed is not None else [])]
     if "=" not in options.name and "?" not in options.name:

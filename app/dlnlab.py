@@ -19,7 +19,8 @@ import torch
 from bokeh.models import LabelSet
 from bokeh.plotting import figure
 
-from app import lab, state, tabs
+from app import landscapelab as lab
+from app import state, tabs
 from app.figures import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, canvas, source
 from app.live import IDLE, Latest
 from app.page import Cell

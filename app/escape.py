@@ -21,7 +21,8 @@ import numpy as np
 import panel as pn
 import param
 
-from app import lab, state
+from app import landscapelab as lab
+from app import state
 from app.live import Latest
 from app.page import asked, looks
 from dynamics import GD, NGD, RULES, SDE, SGD, Simulation, Uniform

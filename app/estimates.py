@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from app.lab import Lab
+from app.landscapelab import Lab
 from app.picture import plain
 from dynamics import Finite
 

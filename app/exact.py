@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
-from app.lab import Lab
+from app.landscapelab import Lab
 from app.picture import BINS, plain, share_steps
 from dynamics.law import transfer
 

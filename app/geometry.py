@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
-from app.lab import Lab
+from app.landscapelab import Lab
 from app.picture import plain
 from app.pieces import remembered
 from dynamics import Online, Posterior

@@ -20,7 +20,8 @@ SHORT = 40  # characters of a name that are repeated in a message
 WORDS = (
     FORMULA
     + """
-mjx-container[display="true"] { display: block; overflow: auto hidden; scrollbar-width: thin; } mjx-container:not([display="true"]) { margin: 0 !important; }
+mjx-container[display="true"] { display: block; overflow: auto hidden; scrollbar-width: thin; }
+mjx-container:not([display="true"]) { margin: 0 !important; }
 p, ul, ol, table { margin: .1em 0 .7em; } li { margin: .15em 0; } a { color: inherit; }
 .computed { font-weight: 600; font-variant-numeric: tabular-nums; border-bottom: 1px dotted currentColor; cursor: help; }
 code { font: .92em ui-monospace, monospace; background: none; color: inherit; padding: 0; }

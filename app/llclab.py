@@ -20,7 +20,8 @@ from bokeh.events import Tap
 from bokeh.models import LogTicker
 from bokeh.plotting import figure
 
-from app import lab, state
+from app import landscapelab as lab
+from app import state
 from app.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, canvas, source
 from app.known import MODELS, Data, DeepLinear, Known, Linear, Powers, Quadratic, ReducedRank, ReLU, Toy
 from app.live import Abandoned

@@ -12,7 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from app import lab, state
+from app import landscapelab as lab
+from app import state
 from app.contest import PICTURES, SETS, Contest, History, Looks, Net, Racing, Verdict, missing, sentence, verdict
 from app.netfigures import CELLS, WAITING, bottom, sources, spans, visible
 from app.page import Session as Base

@@ -11,7 +11,7 @@ import urllib.parse
 from dataclasses import dataclass, field, fields, replace
 
 from app import standalone, state
-from app.lab import Lab, from_preset
+from app.landscapelab import Lab, from_preset
 from dynamics import Simulation
 from dynamics.presets import PRESETS
 

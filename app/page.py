@@ -22,7 +22,10 @@ from app.live import Latest
 
 HERE = pathlib.Path(__file__).parent
 FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; } ol { margin: .3em 0; } li { margin: .6em 0; }"
-TABLE = "table { border-collapse: collapse; border: 0; } td, th { padding: .18em .9em .18em 0; border: 0; border-bottom: 1px solid #8884; text-align: left; }"
+TABLE = (
+    "table { border-collapse: collapse; border: 0; } "
+    "td, th { padding: .18em .9em .18em 0; border: 0; border-bottom: 1px solid #8884; text-align: left; }"
+)
 
 
 def looks(query: Mapping[str, str]) -> dict:
@@ -67,7 +70,7 @@ class PageView(pn.custom.JSComponent):
     words = pn.custom.Children()
     tex = param.List(doc="the formulas in each of them, in LaTeX, for who hears them")
     tall = param.Boolean(doc="texts first, as wide as the page")
-    controls = param.Dict(doc="`groups` of fields, see lab.controls; `version` counts, so that the same values can be shown again")
+    controls = param.Dict(doc="`groups` of fields, see landscapelab.controls; `version` counts, so that the same values can be shown again")
     follow = param.List(doc="fields of the form that changed with others")
     actions = param.List(doc="buttons: {name, text, help, and where it applies disabled, pressed, main}")
     examples = param.Dict(default={}, doc="`choices` [[name, text], ...], which is `chosen`, and the `label` of the menu")
@@ -145,7 +148,7 @@ class Session(ABC):
 
     @abstractmethod
     def controls(self, value) -> list[dict]:
-        """The groups of the form, see `lab.controls`."""
+        """The groups of the form, see `landscapelab.controls`."""
 
     @abstractmethod
     def work(self, value, stale: Callable[[], bool]) -> Iterable:

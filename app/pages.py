@@ -19,11 +19,12 @@ import panel as pn
 import param
 from bokeh.models import ColumnDataSource
 
-from app import escape, figures, lab, tabs
+from app import escape, figures, tabs
+from app import landscapelab as lab
 from app.estimates import estimates
 from app.exact import exact, key
 from app.geometry import geometry
-from app.lab import Bayes, Lab, from_preset
+from app.landscapelab import Bayes, Lab, from_preset
 from app.live import IDLE, Abandoned, Latest
 from app.page import asked, escaped, looks, typeset
 from app.picture import picture, results
@@ -63,7 +64,7 @@ class LabView(pn.custom.JSComponent):
     figures = pn.custom.Children()
     formula = pn.custom.Child()
     steps = pn.custom.Child()
-    controls = param.Dict(doc="`groups` of fields, see lab.controls; `version` counts, so that the same values can be shown again")
+    controls = param.Dict(doc="`groups` of fields, see landscapelab.controls; `version` counts, so that the same values can be shown again")
     tex = param.List(doc="the formulas in words of TeX, for readers of the screen")
     story = param.Dict(default={}, doc="presets to choose from; claim and verdict of the chosen one")
     notices = param.List(doc="messages about what could not be used")

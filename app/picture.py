@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from contourpy import contour_generator
 
-from app.lab import RULE_NAMES, Lab
+from app.landscapelab import RULE_NAMES, Lab
 from dynamics import Finite, Posterior, Result
 from dynamics.presets import drifted
 from landscapes import Valley

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.lab import Lab, controls
+from app.landscapelab import Lab, controls
 from app.picture import BINS, plain, rule_name
 from dynamics import RULES, At, Finite, Posterior, Rule, Simulation
 from dynamics.random import _F, _X  # the kernels' own table: computed anew in the browser it differs in the last bits

@@ -15,7 +15,7 @@ from conftest import find_chromium
 from playwright.sync_api import sync_playwright
 from test_page import FLAGS, LANDSCAPE, Visitor, serving
 
-from app.lab import Lab
+from app.landscapelab import Lab
 from app.picture import picture, results
 from dynamics.warm import warm
 from landscapes import DoubleWell

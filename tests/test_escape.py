@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app import escape, lab
+from app import escape
+from app import landscapelab as lab
 from app.escape import EXAMPLES, KEPT, LIMIT, Axis, EscapeLab, Shown, Sweeping, controls, decode, encode, finished, fixed, numbers, sweeping, work
 from dynamics import GD, NGD, SDE, SGD, At, Finite, HeavyTailedSGD, Simulation, Uniform
 from dynamics.phase import exact_rate, leavings, stiffness

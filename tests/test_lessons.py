@@ -10,7 +10,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from app import lab, lesson, lessons, pages
+from app import landscapelab as lab
+from app import lesson, lessons, pages
 from app.lesson import NUMBER, Mistake, Step, formulas, misfits, read, rendered, shelf
 from dynamics import NGD, SDE, SGD, Online, Posterior
 from dynamics.freeenergy import basins, crossings

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from app.notebook import lab
+from app import lab
 from dynamics import GD, NGD
 from landscapes import DoubleWell, Valley
 
@@ -56,7 +56,7 @@ def test_in_an_exported_notebook_the_landscape_stays_alive_without_a_network(bro
 @pytest.mark.browser
 def test_another_lab_is_shown_by_a_server_that_ends_with_its_process(browser):
     """In a process of its own: the server must not keep it alive."""
-    script = "from app.notebook import lab; import sys; print(lab('escape', n=300).html, flush=True); sys.stdin.read()"
+    script = "from app import lab; import sys; print(lab('escape', n=300).html, flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         html = process.stdout.readline()
         context = browser.new_context()

@@ -14,7 +14,7 @@ from app import exact as exact_panel
 from app.exact import key
 from app.geometry import EPS, SAMPLES, whole_words
 from app.geometry import geometry as geometry_in_pieces
-from app.lab import Estimate, Lab
+from app.landscapelab import Estimate, Lab
 from app.picture import picture, results
 from app.pieces import finished, remembered
 from dynamics import GD, NGD, HeavyTailedSGD, Online, Simulation, lambda_hat_exact

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_state import runs, values_of
 
-from app import lab
+from app import landscapelab as lab
 from app.estimates import FRAMES, estimates
-from app.lab import Bayes, Estimate, Lab, controls, decode, encode, shape
+from app.landscapelab import Bayes, Estimate, Lab, controls, decode, encode, shape
 from app.picture import BAND, BINS, SHOWN, picture, plain, results
 from dynamics import GD, MALA, NGD, RULES, SGD, At, Finite, Online, Posterior, Simulation, Uniform
 from dynamics.presets import PRESETS

@@ -10,7 +10,7 @@ import pytest
 
 from app import export, standalone
 from app.__main__ import main
-from app.lab import Lab, decode
+from app.landscapelab import Lab, decode
 from app.picture import plain
 from app.standalone import Picture, family, page, slides
 from dynamics import GD, MALA, NGD, RULES, SDE, SGD, At, Finite, HeavyTailedSGD, Langevin, Online, Posterior, Simulation, UnderdampedSDE, Uniform
