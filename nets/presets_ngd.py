@@ -123,6 +123,12 @@ def _same_loss(rows, lanes, name: str = "lambda_hat") -> tuple[list[float], str]
     return values, f"at the same training loss, {loss:.2g}: {said}"
 
 
+def _gone(rows: Sequence[Row]) -> str:
+    """Which lanes have diverged."""
+    lanes = sorted({row["lane"] for row in rows if "ended" in row})
+    return f" Diverged: {', '.join(lanes)}." if lanes else ""
+
+
 def _alarms(rows: Sequence[Row]) -> str:
     """What the health reports of lambda-hat warn of."""
     there = [row["findings"] for row in rows if "findings" in row]
@@ -194,7 +200,7 @@ def _smoothing(rows: Sequence[Row], symbol: str) -> Verdict:
         bool(falls and nearer),
         f"λ̂ of SGD {_value(sgd)} (loss {sgd['train_loss']:.2g}), of NGD for {symbol} = {said}. "
         f"It {'falls' if falls else 'does not fall'} from the weakest to the strongest smoothing, which is "
-        f"{'near' if nearer else 'not near'} SGD's.{' Diverged: ' + ', '.join(sorted(gone)) + '.' if gone else ''}{_alarms(rows)}",
+        f"{'near' if nearer else 'not near'} SGD's.{_gone(rows)}{_alarms(rows)}",
     )
 
 
@@ -243,7 +249,7 @@ def _rate_raises(rows: Sequence[Row]) -> Verdict:
     rises = any(_above(row, one) for row in faster)
     return Verdict(
         bool(rises and _above(faster[0], before)),
-        f"{_paths(before, ends)}: a larger rate of NGD {'raises' if rises else 'does not raise'} it.{_alarms(rows)}",
+        f"{_paths(before, ends)}: a larger rate of NGD {'raises' if rises else 'does not raise'} it.{_gone(rows)}{_alarms(rows)}",
     )
 
 
@@ -251,7 +257,7 @@ def _sgd_does_not_rise(rows: Sequence[Row]) -> Verdict:
     before, ends = _after(rows)
     rises = [lane for lane, row in ends.items() if lane != "SGD" and _above(row, ends["SGD"])]
     verb = f"it rises with {' and '.join(rises)}" if rises else "a larger rate of SGD does not raise it"
-    return Verdict(not rises, f"{_paths(before, ends)}: {verb}, while the loss falls further.{_alarms(rows)}")
+    return Verdict(not rises, f"{_paths(before, ends)}: {verb}, while the loss falls further.{_gone(rows)}{_alarms(rows)}")
 
 
 def _rise(rows: Sequence[Row], lane: str, names: tuple[str, ...]) -> tuple[dict[str, tuple[float, float]], str]:
@@ -288,9 +294,7 @@ def _wbic_grows(rows):
 
 def _depends_on_which(rows: Sequence[Row]) -> Verdict:
     lanes = distinct(rows, "lane")
-    kept, gone = [], []
-    for lane in lanes:
-        (gone if any("ended" in row for row in where(rows, lane=lane)) else kept).append(lane)
+    kept = [lane for lane in lanes if not any("ended" in row for row in where(rows, lane=lane))]
     ends = {lane: _last(rows, lane) for lane in kept}
     natural = [lane for lane in kept if not lane.startswith("SGD")]
     higher = []
@@ -299,11 +303,10 @@ def _depends_on_which(rows: Sequence[Row]) -> Verdict:
         if _above(ends[lane], ends[lanes[0]]) and ngd > 1.1 * sgd:
             higher.append(lane)
     said = ", ".join(f"{lane} {_value(row)} (training loss {row['train_loss']:.2g})" for lane, row in ends.items())
-    lost = f" Diverged: {', '.join(gone)}." if gone else ""
     return Verdict(
         len(higher) == len(natural) > 1,
         f"λ̂ in the end: {said}. Above {lanes[0]} after as many epochs and, by a tenth, at the same training loss: "
-        f"{', '.join(higher) or 'none'}; {len(higher)} of {len(natural)} natural gradients.{lost}{_alarms(rows)}",
+        f"{', '.join(higher) or 'none'}; {len(higher)} of {len(natural)} natural gradients.{_gone(rows)}{_alarms(rows)}",
     )
 
 
@@ -475,7 +478,7 @@ PRESETS: tuple[Preset, ...] = (
     made(
         "ngd-fig5",
         _switched(_SLOW, 30, {"SGD": None} | _rates(1e-4, (1, 10, 100), PAPER, "NGD")),
-        _switched(_SLOW_DIGITS, 15, {"SGD": None} | _rates(2e-3, (1, 10, 50), PAPER, "NGD")),
+        _switched(_SLOW_DIGITS, 15, {"SGD": None} | _rates(2e-3, (1, 5, 20), PAPER, "NGD")),
         _rate_raises,
         (LAMBDA, BY_LOSS, LOSSES, NORM),
     ),
