@@ -455,3 +455,14 @@ def test_settings_of_simulations_in_lessons_are_affordable():
     for _, state in STATES:
         if state.page == "landscape":
             pages.affordable(pages.read(dict(state.query))[0])
+
+
+def test_the_examples_that_tell_how_to_write_one_are_lessons(tmp_path):
+    """In CONTRIBUTING.md, and on the index of lessons."""
+    root = pathlib.Path(__file__).parent.parent
+    guide = (root / "CONTRIBUTING.md").read_text(encoding="utf-8").split("```markdown\n")[1].split("```")[0]
+    index = (root / "app/lessons.js").read_text(encoding="utf-8").split("const EXAMPLE = `")[1].split("`")[0].replace("\\\\", "\\")
+    for text in (guide, index):
+        one = read(written(tmp_path, text))
+        assert [dict(state.query)["lr"] for state in one.states] == ["0.01", "0.02"] and not list(misfits(one, lessons.listeners(one)))
+        assert one.steps[0].choices[1][1]
