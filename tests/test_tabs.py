@@ -29,7 +29,7 @@ class Page:
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch):
-    monkeypatch.setattr(tabs, "GRACE", 0.15)
+    monkeypatch.setattr(tabs, "GRACE", 0.5)
     yield
     assert not tabs._tabs, "a tab was left over"
 
@@ -41,10 +41,11 @@ def opened(id="one") -> tuple[tabs.Attendance, Page]:
     return attendance, page
 
 
-def gone(timeout=3.0):
+def closed(thing: Thing, timeout=5.0):
     until = time.monotonic() + timeout
-    while tabs._tabs and time.monotonic() < until:
+    while not thing.closed and time.monotonic() < until:
         time.sleep(0.01)
+    assert thing.closed == 1 and not tabs._tabs
 
 
 def test_what_is_kept_is_found_on_the_next_page_of_the_same_tab_and_in_no_other():
@@ -53,13 +54,12 @@ def test_what_is_kept_is_found_on_the_next_page_of_the_same_tab_and_in_no_other(
     page.tab.keep("race", thing)
     first.end()
     second, back = opened()
-    time.sleep(0.3)
+    time.sleep(0.8)
     assert back.tab.get("race") is thing and not thing.closed
     other, stranger = opened("two")
     assert stranger.tab.get("race") is None
     second.end(), other.end()
-    gone()
-    assert thing.closed == 1
+    closed(thing)
 
 
 def test_it_is_closed_a_little_after_the_last_page_has_gone_and_not_before():
@@ -68,13 +68,12 @@ def test_it_is_closed_a_little_after_the_last_page_has_gone_and_not_before():
     thing = Thing()
     page.tab.keep("race", thing)
     first.end()
-    time.sleep(0.3)
+    time.sleep(0.8)
     assert not thing.closed
     second.end()
     second.end()  # the message and the lost connection both say so
     assert not thing.closed
-    gone()
-    assert thing.closed == 1
+    closed(thing)
 
 
 def test_a_goodbye_by_message_counts_and_one_who_comes_back_is_welcome():
@@ -83,11 +82,10 @@ def test_a_goodbye_by_message_counts_and_one_who_comes_back_is_welcome():
     page.tab.keep("race", thing)
     page.view.heard({"tab": ""})
     page.view.heard({"tab": "one"})
-    time.sleep(0.3)
+    time.sleep(0.8)
     assert not thing.closed
     page.view.heard({"tab": ""})
-    gone()
-    assert thing.closed == 1
+    closed(thing)
     attendance.end()
 
 
@@ -99,15 +97,16 @@ def test_a_new_thing_of_a_name_closes_the_old_one():
     page.tab.keep("race", new)
     assert (old.closed, new.closed) == (1, 0)
     attendance.end()
-    gone()
-    assert (old.closed, new.closed) == (1, 1)
+    closed(new)
+    assert old.closed == 1
 
 
 def test_what_comes_too_late_for_its_tab_is_closed_at_once():
     attendance, page = opened()
-    page.tab.keep("race", Thing())
+    early = Thing()
+    page.tab.keep("race", early)
     attendance.end()
-    gone()
+    closed(early)
     late = Thing()
     page.tab.keep("race", late)
     assert late.closed == 1
