@@ -20,11 +20,12 @@ from urllib.parse import urlencode
 import numpy as np
 import panel as pn
 import param
+from tornado.ioloop import IOLoop
 
 from app import landscapelab as lab
 from app import state
 from app.live import Latest
-from app.page import asked, looks
+from app.page import asked, deliver, looks
 from dynamics import GD, NGD, RULES, SDE, SGD, Simulation, Uniform
 from dynamics.phase import Phase, PhaseFrame, boundary, noise_free, sharp, stable, stays, stiffness
 from landscapes import CATALOGUE, DoubleWell, Landscape, Polynomial, Range
@@ -513,20 +514,20 @@ class Session:
         self.running = False
         self.forms = self.downloads = 0
         self.view = EscapeView(
-            self.hear,
+            functools.partial(deliver, self, self.hear),
             notices=messages,
             **looks(query),
             style="\n".join((HERE / f"{part}.css").read_text() for part in ("lab", "escape")),
             sizing_mode="stretch_width",
             margin=0,
         )
-        self.doc = pn.state.curdoc
+        self.doc, self.loop = pn.state.curdoc, IOLoop.current(instance=False)
         self.latest = Latest(work, self.publish)
         self.loaded = False
         self.form()
         self.follow(PATIENCE)
         # not before the page is there: what a thread sends to a document that is still being made can be lost
-        pn.state.onload(self.go_on)
+        pn.state.onload(functools.partial(deliver, self, self.go_on))
 
     def form(self) -> None:
         """Send the form anew, numbered: what was typed since is not known here, so that the same form can be another one."""
@@ -585,8 +586,7 @@ class Session:
 
     def publish(self, result) -> None:
         """From a thread: hand over a result to the page's document."""
-        if self.doc is not None and self.doc.session_context:
-            self.doc.add_next_tick_callback(functools.partial(self.show, result))
+        deliver(self, self.show, result)
 
     def show(self, result) -> None:
         if isinstance(result, Shown):

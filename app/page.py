@@ -51,6 +51,30 @@ def typeset(text: str) -> pn.pane.Markdown:
     )
 
 
+def deliver(session, function: Callable[..., None], *args) -> None:
+    """From any thread: call this in the thread of the server (`session.loop`), with the lock of `session.doc`; nothing if the tab has gone.
+
+    `doc.add_next_tick_callback` is not for other threads: while the document holds its events back, the call is lost; and for a moment it
+    makes this document the current one of whatever page is just being made. Messages go out in order, and are waited for (Panel's own hold
+    may let a later one overtake).
+    """
+    if session.doc is not None and session.doc.session_context:
+        session.loop.add_callback(_locked, session, function, args)
+
+
+async def _locked(session, function, args) -> None:
+    async def call(doc):
+        with set_curdoc(doc):
+            doc.hold("combine")
+            try:
+                function(*args)
+            finally:
+                doc.unhold()
+
+    if session.doc is not None and session.doc.session_context:
+        await session.doc.session_context.with_locked_document(call)
+
+
 class Cell(NamedTuple):
     """A figure with its heading and the text of its bubble; `make()` gives an empty Bokeh figure whose sources have names."""
 
@@ -221,26 +245,8 @@ class Session(ABC):
         return self.decode({name: text for name, text in query.items() if name not in state.FRAME and name != "preset"}, start)
 
     def later(self, function: Callable[..., None], *args) -> None:
-        """From any thread: call this in the server's own thread, with the document's lock.
-
-        `doc.add_next_tick_callback` is not for other threads: while the document holds its events back, the call is lost; and for a moment it
-        makes this document the current one of whatever page is just being made. Messages go out in order, and are waited for (Panel's own hold
-        may let a later one overtake).
-        """
-        if self.doc is not None and self.doc.session_context:
-            self.loop.add_callback(self._locked, function, args)
-
-    async def _locked(self, function, args) -> None:
-        async def call(doc):
-            with set_curdoc(doc):
-                doc.hold("combine")
-                try:
-                    function(*args)
-                finally:
-                    doc.unhold()
-
-        if self.doc is not None and self.doc.session_context:
-            await self.doc.session_context.with_locked_document(call)
+        """From any thread: call this in the server's own thread, with the document's lock."""
+        deliver(self, function, *args)
 
     def _begin(self) -> None:  # in a thread
         self.later(lambda: self.doc and self.changed(None))

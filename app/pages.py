@@ -18,6 +18,7 @@ import numpy as np
 import panel as pn
 import param
 from bokeh.models import ColumnDataSource
+from tornado.ioloop import IOLoop
 
 from app import escape, figures, tabs
 from app import landscapelab as lab
@@ -26,7 +27,7 @@ from app.exact import exact, key
 from app.geometry import geometry
 from app.landscapelab import Bayes, Lab, from_preset
 from app.live import IDLE, Abandoned, Latest
-from app.page import asked, escaped, looks, typeset
+from app.page import asked, deliver, escaped, looks, typeset
 from app.picture import picture, results
 from app.state import FRAME
 from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Online, Posterior, Simulation, Uniform
@@ -220,7 +221,7 @@ class Session:
         self.version = itertools.count()
         self.formula, self.steps = typeset(formula(self.state)), typeset("")
         self.view = LabView(
-            self.hear,
+            functools.partial(deliver, self, self.hear),
             formula=self.formula,
             steps=self.steps,
             controls=self.controls(),
@@ -235,7 +236,7 @@ class Session:
         self.figures: dict[str, pn.pane.Bokeh] = {}
         self.complete = False
         self.furnish()
-        self.doc = pn.state.curdoc
+        self.doc, self.loop = pn.state.curdoc, IOLoop.current(instance=False)
         self.drawn = 0
         self.latest = Latest(lambda state: work(state, lambda: self.latest.stale), self.publish, slow=lambda result: isinstance(result, Picture))
         self.show_at_once()
@@ -271,8 +272,7 @@ class Session:
 
     def publish(self, result) -> None:
         """From a thread: hand over a result to the page's document."""
-        if self.doc is not None and self.doc.session_context:
-            self.doc.add_next_tick_callback(functools.partial(self.show, result))
+        deliver(self, self.show, result)
 
     def show(self, result) -> None:
         match result:
