@@ -204,7 +204,7 @@ export function render({model, view}) {
     const {choices, chosen, cite, claim, verdict, ok, note, figure} = model.story
     story.replaceChildren(...choices.map(([value, text]) => element("option", {value, text, selected: value === chosen})))
     card.hidden = !claim
-    if (!claim) return
+    if (!claim) return fit()
     card.className = `card ${ok == null ? "" : ok ? "holds" : "fails"}`
     const said = verdict == null ? "Computing …" : ok == null ? "Cannot be told. " : ok ? "✓ Holds in this run. " : "✗ Does not hold in this run. "
     card.replaceChildren(element("p", {class: "claim"}, element("span", {class: "cite", text: cite}), element("span", {text: `“${claim}”`})),

@@ -48,7 +48,7 @@ export function render({model, view}) {
       element("div", {class: "top"}, element("a", {class: "up", href: address({page: "lessons"}), text: "Lessons"}), title), dots, scroll,
       element("div", {class: "foot"}, back, count, on))
     const frame = element("iframe", {title: "Live lab of this step", allow: "clipboard-write"})
-    const waiting = element("div", {class: "waiting", "aria-hidden": "true"})
+    const waiting = element("div", {class: "waiting", role: "status", text: "Opening the lab …"})
 
     // the frame: the same lab is asked for another state, another lab is another page
     let wanted = null, key = null
@@ -81,9 +81,10 @@ export function render({model, view}) {
       wanted = null
       const address = `${window.location.pathname}?${state.src}&theme=${tones().theme}${tones().projector ? "&projector=1" : ""}`
       waiting.hidden = false
+      setTimeout(arrived, 60)
       if (frame.isConnected && frame.contentWindow) { frame.contentWindow.listening = false; frame.contentWindow.location.replace(address) } else frame.src = address // replaced: Back leads to the step before, not to a frame
     }
-    frame.addEventListener("load", () => { waiting.hidden = true })
+    const arrived = () => { if (listening()) waiting.hidden = true; else if (root.isConnected || !root.dataset.drawn) setTimeout(arrived, 60) }
     moved.push(() => { if (key) { wanted ??= tones(); Object.assign(wanted, tones()); send() } })
 
     const choose = (button, right) => {

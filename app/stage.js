@@ -11,6 +11,9 @@ const unpacked = (whole, places) => Object.fromEntries(Object.entries(places).ma
   return [name, Bokeh.require("core/util/ndarray").ndarray(whole.buffer.slice(first, first + size), {dtype, shape})]
 }))
 
+// width and height within the axes; Bokeh knows none of a figure that has not been laid out, and says so by throwing
+const inner = figure => { try { return figure ? [figure.inner_width, figure.inner_height] : [0, 0] } catch { return [0, 0] } }
+
 class Stage {
   constructor(view, some, onstep) { // some: only some of the figures are wanted, so none is waited for
     this.doc = view.model.document
@@ -83,7 +86,7 @@ class Stage {
 
   spread2(last) {
     const {meta} = this, [[l1, h1], [l2, h2]] = meta.box
-    const {inner_width, inner_height} = this.model("map") ?? {}, wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.35
+    const [inner_width, inner_height] = inner(this.model("map")), wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.35
     const width = Math.max(h1 - l1, (h2 - l2) * wide), height = width / wide // both axes to the same scale, all of the box in view
     this.range("map", "x", (l1 + h1 - width) / 2, (l1 + h1 + width) / 2)
     this.range("map", "y", (l2 + h2 - height) / 2, (l2 + h2 + height) / 2)
@@ -250,7 +253,7 @@ class Stage {
     this.fill("ellipse-hessian", turn(H))
     this.fill("ellipse-fisher", turn(G))
     this.fill("ellipse-sigma", turn(S))
-    const {inner_width, inner_height} = this.model("ellipse") ?? {}, wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.3
+    const [inner_width, inner_height] = inner(this.model("ellipse")), wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.3
     this.range("ellipse", "x", -1.1 * Math.max(1, wide), 1.1 * Math.max(1, wide)) // a circle looks round
     this.range("ellipse", "y", -1.1 * Math.max(1, 1 / wide), 1.1 * Math.max(1, 1 / wide))
   }
