@@ -1,6 +1,7 @@
 """The page in a real browser, as a visitor finds it: drawn, moved, played, shared, abused, and left."""
 
 import gc
+import logging
 import pathlib
 import re
 import socket
@@ -672,6 +673,8 @@ def test_axe_finds_no_barrier(visit, landscape, theme):
 def inside():
     """The same script served from this process, whose objects can be counted; sessions end soon after their window closes."""
     import panel as pn
+
+    logging.getLogger("panel").setLevel(logging.WARNING)  # pytest keeps what is logged, and with it the documents that it speaks of
 
     site = Site(free_port())
     server = pn.serve(
