@@ -24,8 +24,7 @@ serve: $(VENV)/.serve
 	$(PY) -m panel serve serve.py --address $(ADDRESS) --port $(PORT) --num-threads 2 --unused-session-lifetime 60000 $(SHOW) $(ARGS)
 
 test: $(VENV)/.test
-	@$(PY) -m dynamics.warm
-	$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(PY) -m pytest $(ARGS)
 
 bench: $(VENV)/.bench
 	@for script in tests/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

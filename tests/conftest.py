@@ -77,14 +77,6 @@ def browser(chromium):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Where tests run in two processes, all that need the browser run in one: they share it and its server, and their times stay their own."""
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     if item.get_closest_marker("browser") and (reason := no_browser()):
         pytest.skip(reason)
