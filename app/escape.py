@@ -527,7 +527,8 @@ class Session:
         self.form()
         self.follow(PATIENCE)
         # not before the page is there: what a thread sends to a document that is still being made can be lost
-        pn.state.onload(functools.partial(deliver, self, self.go_on))
+        served = self.doc is not None and self.doc.session_context
+        pn.state.onload(functools.partial(deliver, self, self.go_on) if served else self.go_on)
 
     def form(self) -> None:
         """Send the form anew, numbered: what was typed since is not known here, so that the same form can be another one."""
