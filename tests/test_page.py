@@ -27,7 +27,7 @@ QUIET = "--no-first-run --disable-background-networking --disable-component-upda
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost"  # a computer without a network
 FLAGS = [*f"--headless --no-sandbox --disable-gpu {QUIET}".split(), ALONE]
 LANDSCAPE = "?page=landscape"  # the lab without any values
-PATIENCE = 15_000  # milliseconds until a test gives up; a loaded machine is slow, a broken page never comes
+PATIENCE = 30_000  # milliseconds until a test gives up; a loaded machine is slow, a broken page never comes
 FIGURES = {1: {"potential", "density", "shares", "ending", "lambda", "noise"}, 2: {"map", "far", "near", "ending", "lambda", "ellipse"}}
 
 # what the canvases of one figure show, however deep in shadow roots: a checksum of all, and how many pixels are coloured, or else dark, or bright
