@@ -9,8 +9,6 @@ import contextlib
 import dataclasses
 import difflib
 import itertools
-import json
-import math
 import os
 import shutil
 import sys
@@ -115,7 +113,7 @@ def _list(options, stage) -> None:
     entries = [{"group": LANDSCAPES, "name": p.name, "title": p.title, "cite": p.cite, "claim": p.claim, "note": p.note} for p in PRESETS.values()]
     entries += [{"group": text["group"], "name": name} | text for name, text in claims().items()]
     if options.json:
-        print(_json(entries))
+        print(export.strict_json(entries))
         return
     width = max(60, min(shutil.get_terminal_size((110, 24)).columns, 140))
     column = 2 + max(len(entry["name"]) for entry in entries)
@@ -161,13 +159,13 @@ def _run(options, stage) -> None:
     written = ", ".join(map(str, paths))
     stage.text = "after the run" + (f"; {written} is written" if paths else "")
     summary = summarise(result, preset) | ({"out": written} if paths else {})
-    print(_json(summary) if options.json else _words(summary))
+    print(export.strict_json(summary) if options.json else _words(summary))
 
 
 def _run_networks(options, stage) -> None:
     from app import networks  # imports torch, for seconds
 
-    say = _json if options.json else networks.words
+    say = export.strict_json if options.json else networks.words
     try:
         print(say(networks.run(options, stage)))
     except networks.Interrupted as interrupt:
@@ -340,19 +338,6 @@ def _exact(landscape) -> dict:
             for point in points
         ],
     }
-
-
-def _json(value) -> str:
-    """Strict JSON: NaN and infinities, which it lacks, are null."""
-    return json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False)
-
-
-def _finite(value):
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _words(summary: dict) -> str:

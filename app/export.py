@@ -12,6 +12,7 @@ Columns of the tables:
 import contextlib
 import csv
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -185,3 +186,16 @@ def _points(posterior: Posterior) -> list[list]:
 
 def _cell(value) -> float | str:
     return float(value) if np.isfinite(value) else ""
+
+
+def strict_json(value) -> str:
+    """Strict JSON: NaN and infinities, which it lacks, are null."""
+    return json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

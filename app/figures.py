@@ -1,4 +1,4 @@
-"""The lab's six figures: empty Bokeh figures with named sources, which `lab.js` fills from one store of arrays.
+"""The lab's figures: empty Bokeh figures with named sources, which `lab.js` fills from one store of arrays.
 
 Nothing here computes: `picture.py` says what is shown. The browser owns what changes while a run is played, so playing costs the
 server nothing; the server only replaces the store.

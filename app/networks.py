@@ -6,7 +6,6 @@ Importing this imports torch; `claims()`, in app/claims.py, does not.
 import contextlib
 import csv
 import dataclasses
-import json
 import os
 import pathlib
 import signal
@@ -276,7 +275,7 @@ def write(preset: Preset, experiment: Experiment, settings, rows: Sequence[Row],
         with export.whole(path) as target:
             suffix = path.suffix.lower()
             if suffix == ".json":
-                found = export_json(summary(preset, experiment, settings, rows, share))
+                found = export.strict_json(summary(preset, experiment, settings, rows, share))
                 pathlib.Path(target).write_text(found, encoding="utf-8")
             elif suffix == ".csv":
                 columns = table(rows)
@@ -284,21 +283,8 @@ def write(preset: Preset, experiment: Experiment, settings, rows: Sequence[Row],
                     csv.writer(file).writerows([list(columns), *zip(*columns.values(), strict=True)])
             elif suffix == ".npz":
                 head = summary(preset, experiment, settings, rows, share) | {"rows": len(rows)}
-                np.savez_compressed(target, run=np.array(export_json(head)), **arrays(rows))
+                np.savez_compressed(target, run=np.array(export.strict_json(head)), **arrays(rows))
             else:
                 from app.netplots import draw
 
                 draw(preset, rows, target, judge(preset, rows), share)
-
-
-def export_json(value) -> str:
-    """Strict JSON: NaN and infinities, which it lacks, are null."""
-    return json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False)
-
-
-def _finite(value):
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
