@@ -21,10 +21,13 @@ help:
 
 serve: $(VENV)/.serve
 	@$(PY) -m dynamics.warm
-	$(PY) -m panel serve serve.py --address $(ADDRESS) --port $(PORT) --num-threads 2 --unused-session-lifetime 60000 $(SHOW) $(ARGS)
+	$(PY) -m panel serve serve.py --address $(ADDRESS) --port $(PORT) --unused-session-lifetime 60000 $(SHOW) $(ARGS)
 
+# Those in the browser mostly wait, for pages that want the cores for themselves; 5 is pytest's word for "ARGS choose none of these".
 test: $(VENV)/.test
-	$(PY) -m pytest $(ARGS)
+	@$(PY) -m dynamics.warm
+	$(PY) -m pytest -n 2 -m "not browser" $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest -m browser $(ARGS) || [ $$? -eq 5 ]
 
 bench: $(VENV)/.bench
 	@for script in tests/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

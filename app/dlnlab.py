@@ -732,8 +732,10 @@ class Session(Base):
             self.lines(before.course.run)
             self.draw(before.course.frames)
             self.tell()
-        else:
-            tab.keep(self.page, self.watch)
+            return
+        tab.keep(self.page, self.watch)
+        if self.watch.course is None and self.trained and not problem(self.value.training) and seconds(self.value.training) <= SOON:
+            self.train()  # not before: the tab may have one that goes on
 
     def left(self) -> None:
         if self.tab is None:
@@ -763,9 +765,7 @@ class Session(Base):
         touched = time.monotonic()
         self.latest(self.value)
         run, course = self.value.training, self.watch.course
-        if before is None and course is None and self.trained and not problem(run) and seconds(run) <= SOON:
-            self.train()
-        elif course is None or (self.watch.phase != "running" and not course.frames):
+        if course is None or (self.watch.phase != "running" and not course.frames):
             self.lines(run)
         self.tell()
 

@@ -539,7 +539,8 @@ class Session(Base):
                 ahead = f"{clock(racing.left)} left" if racing.left is not None else "starting"
                 return f"{reached} · {ahead}{doing}{later}", racing.share, True
             case "paused":
-                return f"paused at {reached}" + (doing if racing.measuring else "") + later, racing.share, False
+                pausing = racing.busy and not racing.measuring  # the piece of work in hand is finished first
+                return f"{'pausing' if pausing else 'paused'} at {reached}" + (doing if racing.measuring else "") + later, racing.share, False
             case "done":
                 return f"done, {racing.contest.epochs} epochs" + (doing if racing.measuring else again), None, racing.measuring
             case "failed":

@@ -3,6 +3,7 @@
 import functools
 import gc
 import importlib.util
+import logging
 import os
 import shutil
 
@@ -62,6 +63,27 @@ def site():
     warm()  # as `make serve` does before
     with serving() as (site, _):
         yield site
+
+
+@pytest.fixture(scope="session")
+def inside():
+    """The same script served from this process, whose objects can be counted; sessions end soon after their window closes."""
+    import panel as pn
+    from test_page import ROOT, Site, free_port
+
+    logging.getLogger("panel").setLevel(logging.WARNING)  # pytest keeps what is logged, and with it the documents that it speaks of
+    site = Site(free_port())
+    server = pn.serve(
+        {"serve": str(ROOT / "serve.py")},
+        port=site.port,
+        threaded=True,
+        show=False,
+        verbose=False,
+        unused_session_lifetime_milliseconds=4000,
+        check_unused_sessions_milliseconds=200,
+    )
+    yield site.wait()
+    server.stop()
 
 
 @pytest.fixture(scope="session")

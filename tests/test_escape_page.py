@@ -1,20 +1,18 @@
 """The escape lab in a real browser: a map that grows, is read, opened, saved, changed, cancelled and found again."""
 
 import csv
-import gc
 import pathlib
 import re
 import time
 import urllib.parse
 
 import pytest
-from bokeh.document import Document
 
 from app import escape
 from app.escape import EXAMPLES, EscapeLab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install -e '.[test]'")
-from test_page import PATIENCE, Visitor, inside  # noqa: E402, F401
+from test_page import PATIENCE, Visitor  # noqa: E402
 
 pytestmark = pytest.mark.browser
 SMALL = {"x.count": "4", "y.count": "3", "n": "300", "steps": "30", "cells": "200"}  # a second of work
@@ -312,30 +310,3 @@ def test_axe_finds_no_barrier_in_the_escape_lab(visit, theme):
     window.page.evaluate(script)
     found = window.page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
     assert [(bad["id"], [node["target"] for node in bad["nodes"]][:3], bad["help"]) for bad in found["violations"]] == []
-
-
-def test_sessions_of_the_escape_lab_go_when_their_windows_close(browser, inside):  # noqa: F811
-    def census():
-        gc.collect()
-        things, kinds = gc.get_objects(), (Document, escape.Session, escape.EscapeView)
-        return {kind.__name__: sum(issubclass(type(thing), kind) for thing in things) for kind in kinds}
-
-    def look(times):
-        windows = [Map(browser, inside.home).open(SMALL) for _ in range(times)]
-        for window in windows:
-            window.complete()
-        return windows
-
-    def leave(windows, sessions):
-        for window in windows:
-            window.close()
-        end = time.perf_counter() + 20
-        while census()["Session"] > sessions and time.perf_counter() < end:
-            time.sleep(0.2)
-        return census()
-
-    before = census()["Session"]
-    base = leave(look(2), before)
-    windows = look(4)
-    assert census() == {name: number + 4 for name, number in base.items()}
-    assert leave(windows, before) == base

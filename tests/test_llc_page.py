@@ -360,7 +360,7 @@ def test_a_slider_restarts_and_the_latest_wins(visit):
 def test_axe_finds_no_barrier(visit, theme):
     """WCAG 2.1, levels A and AA, by axe-core."""
     package = pytest.importorskip("axe_playwright_python", reason="no axe: pip install -e '.[test]'")
-    window = visit(SMALL, theme=theme).complete()
+    window = visit(SMALL, theme=theme).until("λ = 2")
     window.page.evaluate((pathlib.Path(package.__file__).parent / "axe.min.js").read_text())
     found = window.page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
     assert [(bad["id"], [node["target"] for node in bad["nodes"]][:3], bad["help"]) for bad in found["violations"]] == []

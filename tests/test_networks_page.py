@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install -e '.[nets]'")
 from app import contest as contests
-from app import netfigures, netlab
+from app import netfigures, netlab, tabs
 from app.contest import Contest, History, Look, Looks, Net, Racing, Row, Samples, run, sentence, verdict
 from app.netlab import EXAMPLES, decode, encode
 from nets import KFAC, OPTIMISERS, SGD, FisherNGD, OnlineNGD
@@ -325,8 +325,8 @@ def visit(browser, site):
 
     from test_page import PIXELS
 
-    def make(query=(), window=(), **values):
-        windows.append(Window(browser, site.home, **dict(window)))
+    def make(query=(), window=(), home=site.home, **values):
+        windows.append(Window(browser, home, **dict(window)))
         return windows[-1].open(query, **values)
 
     yield make
@@ -357,7 +357,6 @@ def test_a_newcomer_presses_run_and_reads_what_both_comparisons_give(visit, tmp_
 
 @pytest.mark.browser
 def test_settings_wait_for_the_next_run_and_a_race_goes_on_on_other_pages_until_the_tab_is_left(visit):
-    """The last part waits for the grace of 10 s in which a tab may come back."""
     window = visit(SLOW)
     window.press("run")
     window.shows("epoch [1-9]")
@@ -380,10 +379,18 @@ def test_settings_wait_for_the_next_run_and_a_race_goes_on_on_other_pages_until_
     window.shows("left|starting")
     other = visit(SLOW)
     assert "Press Run" in other.text(".says"), "another tab has none"
+
+
+@pytest.mark.browser
+def test_a_race_ends_with_its_tab(visit, inside, monkeypatch):
+    """Who walks from one page to the next has the grace of tabs.GRACE seconds to come back; here of half a second."""
+    monkeypatch.setattr(tabs, "GRACE", 0.5)
+    window = visit(SLOW, home=inside.home)
+    window.press("run")
+    window.shows("epoch [1-9]")
     window.page.goto("about:blank")
-    window.page.wait_for_timeout(11_000)
+    window.page.wait_for_timeout(1500)
     window.open(SLOW)
-    window.page.wait_for_timeout(500)
     assert "Press Run" in window.text(".says")
 
 
