@@ -160,9 +160,10 @@ export function render({model}) {
   const says = element("p", {class: "says", "aria-live": "polite"})
   const readout = element("p", {class: "readout", "aria-live": "polite"})
   const scale = element("div", {class: "scale"})
-  let view = "both"
-  const views = element("select", {class: "view", id: "view", title: "Which maps are shown", onchange: event => { view = event.target.value; redraw() }},
-    ...Object.entries(VIEWS).map(([value, {text}]) => element("option", {value, text})))
+  const wanted = new URLSearchParams(window.location.search).get("maps")
+  let view = wanted in VIEWS ? wanted : "both"
+  const views = element("select", {class: "view", id: "view", title: "Which maps are shown", onchange: event => { view = event.target.value; remember(model.status.query ?? window.location.search, {maps: view === "both" ? null : view}); redraw() }},
+    ...Object.entries(VIEWS).map(([value, {text}]) => element("option", {value, text, selected: value === view})))
   bar.append(element("span", {class: "viewer"}, element("label", {for: "view", class: "soft", text: "Maps"}), views))
   const cells = Object.entries(MAPS).map(([name, {title, help}]) => {
     const legend = element("div", {class: "legend"})

@@ -29,6 +29,7 @@ from app.landscapelab import Bayes, Lab, from_preset
 from app.live import IDLE, Abandoned, Latest
 from app.page import asked, deliver, escaped, looks, typeset
 from app.picture import picture, results
+from app.pondering import Ponderer
 from app.state import FRAME
 from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Online, Posterior, Simulation, Uniform
 from dynamics.presets import PRESETS, Verdict, judge
@@ -470,6 +471,7 @@ def serve_page() -> pn.viewable.Viewable:
     except Exception:
         log.exception("a page could not be made")
         return pn.pane.HTML("<h1>This page could not be made</h1><p>The link could not be turned into a picture. <a href='?'>Start afresh</a>.</p>")
+    session.view.heard = Ponderer(session, session.view.heard).hear
     attendance = tabs.Attendance(session)
 
     def left(context):

@@ -2,7 +2,7 @@
 
 const PAGES = [["landscape", "Landscape"], ["escape", "Escape"], ["networks", "Networks"], ["llc", "λ̂"], ["dln", "Deep linear"], ["lessons", "Lessons"]]
 const LOOKS = ["theme", "projector"] // stay with the visitor from page to page
-const FRAME = ["page", "widget", "figures", "view", ...LOOKS] // what the address says besides the state
+const FRAME = ["page", "widget", "figures", "view", "maps", ...LOOKS] // what the address says besides the state
 
 const address = values => {
   const query = new URLSearchParams(values), now = new URLSearchParams(window.location.search)
@@ -16,10 +16,14 @@ const topBar = (current, state = true) => element("header", {},
   element("nav", {class: "pages", "aria-label": "Pages"}, ...PAGES.map(([page, text]) => element("a", {href: address({page}), "aria-current": page === current ? "page" : null, text}))),
   element("span", {class: "spring"}), ...(state ? [copyLink(), embed()] : []))
 
-// the address is the state
-const remember = query => {
+// the address is the state; frame: what else it shall say from now on (null: no more)
+const remember = (query, frame = {}) => {
   const now = new URLSearchParams(window.location.search), next = new URLSearchParams(query)
-  for (const name of FRAME) if (now.has(name)) next.set(name, now.get(name))
+  for (const name of FRAME) {
+    const value = name in frame ? frame[name] : now.get(name)
+    if (value != null) next.set(name, value)
+    else next.delete(name)
+  }
   const text = `?${next.toString().replaceAll("%2C", ",")}`
   if (text !== window.location.search) window.history.replaceState(null, "", text)
 }

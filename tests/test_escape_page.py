@@ -264,6 +264,12 @@ def test_the_difference_of_the_maps_is_chosen_by_keyboard_read_and_saved(visit, 
         window.press("Save the map as SVG")
     caught.value.save_as(tmp_path / "map.svg")
     assert "in standard errors" in (tmp_path / "map.svg").read_text()
+    assert window.query()["maps"] == "all"
+    window.page.reload()
+    window.complete()
+    assert window.page.get_by_label("Maps").input_value() == "all" and window.page.locator('figure[data-name="z"]').is_visible()
+    window.page.get_by_label("Maps").select_option("both")
+    assert "maps" not in window.query()
 
 
 def test_a_cell_of_the_difference_has_the_colour_of_its_number(visit):
