@@ -25,7 +25,7 @@ from tornado.ioloop import IOLoop
 from app import landscapelab as lab
 from app import state
 from app.live import Latest
-from app.page import asked, deliver, looks
+from app.page import asked, deliver, looks, present
 from dynamics import GD, NGD, RULES, SDE, SGD, Simulation, Uniform
 from dynamics.phase import Phase, PhaseFrame, boundary, noise_free, sharp, stable, stays, stiffness
 from landscapes import CATALOGUE, DoubleWell, Landscape, Polynomial, Range
@@ -522,7 +522,7 @@ class Session:
             margin=0,
         )
         self.doc, self.loop = pn.state.curdoc, IOLoop.current(instance=False)
-        self.latest = Latest(work, self.publish)
+        self.latest = Latest(work, self.publish, present=lambda: present(self))
         self.loaded = False
         self.form()
         self.follow(PATIENCE)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 log = logging.getLogger(__name__)
 ANSWER = 0.5  # seconds to wait for the browser's word that a picture is on the screen
+AWAY = 1.0  # seconds until it is looked again whether the visitor is back
 IDLE = 0.18  # seconds without a newer request before the fine picture is computed
 
 
@@ -26,11 +27,17 @@ class Latest:
 
     After a result of `work` that is a float, the next is computed only after so many seconds without a newer request; after one that
     `slow` says goes to the browser, only once `shown()` has been called (or `ANSWER` seconds have passed). A long piece of work may ask
-    `stale` whether its result is still wanted, and raise `Abandoned`.
+    `stale` whether its result is still wanted, and raise `Abandoned`. While nobody is `present()`, no further piece is begun.
     """
 
-    def __init__(self, work: Callable[[object], Iterator], publish: Callable[[object], None], slow: Callable[[object], bool] = lambda result: False):
-        self.work, self.publish, self.slow = work, publish, slow
+    def __init__(
+        self,
+        work: Callable[[object], Iterator],
+        publish: Callable[[object], None],
+        slow: Callable[[object], bool] = lambda result: False,
+        present: Callable[[], bool] = lambda: True,
+    ):
+        self.work, self.publish, self.slow, self.present = work, publish, slow, present
         self.lock = threading.Lock()
         self.wanted = None
         self.phase = "free"  # free, busy, resting (may be interrupted), showing (may not)
@@ -83,6 +90,9 @@ class Latest:
     def _next(self) -> None:
         with self.lock:
             if self.phase != "busy":
+                return
+            if not self.present():
+                self._wait("resting", AWAY)
                 return
             if self.wanted is not None:
                 self.steps, self.wanted = iter(self.work(self.wanted)), None

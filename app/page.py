@@ -62,6 +62,13 @@ def deliver(session, function: Callable[..., None], *args) -> None:
         session.loop.add_callback(_locked, session, function, args)
 
 
+def present(session) -> bool:
+    """Is the visitor's browser connected? It is not once the tab has gone, or while the computer sleeps."""
+    doc = session.doc
+    server = getattr(doc and doc.session_context, "session", None)
+    return server is None or server.connection_count > 0
+
+
 async def _locked(session, function, args) -> None:
     async def call(doc):
         with set_curdoc(doc):
@@ -155,7 +162,7 @@ class Session(ABC):
             margin=0,
             **looks(query),
         )
-        self.latest = Latest(lambda value: self.work(value, lambda: self.latest.stale), self.publish)
+        self.latest = Latest(lambda value: self.work(value, lambda: self.latest.stale), self.publish, present=lambda: present(self))
         self.furnish()
         self.opened()
         pn.state.onload(self._begin)  # not before: what a thread sends to a document that is still being made can be lost

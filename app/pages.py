@@ -27,7 +27,7 @@ from app.exact import exact, key
 from app.geometry import geometry
 from app.landscapelab import Bayes, Lab, from_preset
 from app.live import IDLE, Abandoned, Latest
-from app.page import asked, deliver, escaped, looks, typeset
+from app.page import asked, deliver, escaped, looks, present, typeset
 from app.picture import picture, results
 from app.pondering import Ponderer
 from app.state import FRAME
@@ -239,7 +239,9 @@ class Session:
         self.furnish()
         self.doc, self.loop = pn.state.curdoc, IOLoop.current(instance=False)
         self.drawn = 0
-        self.latest = Latest(lambda state: work(state, lambda: self.latest.stale), self.publish, slow=lambda result: isinstance(result, Picture))
+        self.latest = Latest(
+            lambda state: work(state, lambda: self.latest.stale), self.publish, lambda result: isinstance(result, Picture), lambda: present(self)
+        )
         self.show_at_once()
 
     def controls(self) -> dict:

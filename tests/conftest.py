@@ -79,7 +79,7 @@ def inside():
         threaded=True,
         show=False,
         verbose=False,
-        unused_session_lifetime_milliseconds=4000,
+        unused_session_lifetime_milliseconds=3000,
         check_unused_sessions_milliseconds=200,
     )
     yield site.wait()

@@ -347,3 +347,21 @@ def test_a_drag_of_sixty_events_over_a_slow_computation_settles_after_two_of_the
     dragged = time.perf_counter() - begun
     screen.until(lambda seen: seen[-1] == 59)
     assert len(screen.results) <= dragged / 0.02 + 2
+
+
+def test_while_the_visitor_is_away_nothing_further_is_computed_and_then_it_goes_on(screen, latest, monkeypatch):
+    monkeypatch.setattr(live, "AWAY", 0.05)
+    here, gates = threading.Event(), Gates(results=6)
+    here.set()
+    ask = latest(gates, present=here.is_set)
+    ask("a")
+    gates.let(2)
+    screen.until(lambda seen: len(seen) == 2)
+    here.clear()
+    gates.let(1)  # the piece that was begun
+    screen.until(lambda seen: len(seen) == 3)
+    gates.let(3)
+    time.sleep(0.3)
+    assert len(screen.results) == 3
+    here.set()
+    assert screen.until(lambda seen: len(seen) == 6)[-1] == ("a", 5) and gates.begun == ["a"]
