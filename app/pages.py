@@ -30,7 +30,7 @@ from app.live import IDLE, Abandoned, Latest
 from app.page import asked, deliver, escaped, looks, present, typeset
 from app.picture import picture, results
 from app.pondering import Ponderer
-from app.state import FRAME
+from app.state import FRAME, _short
 from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Online, Posterior, Simulation, Uniform
 from dynamics.presets import PRESETS, Verdict, judge
 from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangency, TripleWell, Valley
@@ -451,8 +451,20 @@ PAGES: dict[str, Callable[[], Callable]] = {  # name in the address: what makes 
 
 def page_of(query: Mapping[str, str]) -> str:
     """The page that a query asks for; one with values of a landscape and no page is an old link to the landscape lab."""
-    name = query.get("widget") or query.get("page") or ("landscape" if set(query) - set(FRAME) or "widget" in query else "home")
+    _, name = asked_page(query)
     return name if name in PAGES else "landscape"
+
+
+def asked_page(query: Mapping[str, str]) -> tuple[str, str]:
+    """By which value of a query its page is named, and as what."""
+    key = "widget" if query.get("widget") else "page"
+    return key, query.get(key) or ("landscape" if set(query) - set(FRAME) or "widget" in query else "home")
+
+
+def misnamed(query: Mapping[str, str]) -> list[str]:
+    """A message if there is no page of the name that is asked for."""
+    key, name = asked_page(query)
+    return [] if name in PAGES else [f"{key} = {_short(name)} is not known; choose one of {', '.join(PAGES)} (the landscape lab is shown)"]
 
 
 def messages(page: str, query: Mapping[str, str]) -> list[str]:
@@ -473,6 +485,7 @@ def serve_page() -> pn.viewable.Viewable:
     except Exception:
         log.exception("a page could not be made")
         return pn.pane.HTML("<h1>This page could not be made</h1><p>The link could not be turned into a picture. <a href='?'>Start afresh</a>.</p>")
+    session.view.notices = [*misnamed(query), *session.view.notices]
     session.view.heard = Ponderer(session, session.view.heard).hear
     attendance = tabs.Attendance(session)
 

@@ -445,6 +445,27 @@ def test_the_first_page_is_home_and_old_links_are_the_landscape_lab():
     assert pages.page_of({"page": "lessons", "lesson": "x"}) == "lessons" == pages.page_of({"widget": "lessons"})
 
 
+@pytest.mark.parametrize("key", ["page", "widget"])
+def test_who_asks_for_a_page_that_there_is_not_is_told_so_on_the_one_that_comes(key, monkeypatch):
+    """As text, which the browser never reads as HTML, and no longer than 40 characters of it."""
+
+    def notices(**query):
+        arguments = {name: [text.encode()] for name, text in query.items()}
+        monkeypatch.setattr(type(pages.pn.state), "session_args", property(lambda state: arguments))
+        monkeypatch.setattr(pages.pn.state, "on_session_destroyed", ended.append)
+        return pages.serve_page().notices
+
+    ended = []
+    (said,) = notices(**{key: "nonsens"})
+    assert said == f"{key} = 'nonsens' is not known; choose one of {', '.join(pages.PAGES)} (the landscape lab is shown)"
+    hostile, bad = notices(**{key: "<b>" + "x" * 5000, "lr": "much"})
+    assert hostile.startswith(f"{key} = '<b>{'x' * 36}…' is not known") and bad.startswith("lr = ")
+    assert notices(**{key: "landscape"}) == notices(**{key: ""}) == notices(page="home") == []
+    assert "widget = 'nonsens'" in notices(widget="nonsens", page="escape")[0] and notices(widget="landscape", page="nonsens") == []
+    for end in ended:
+        end(None)
+
+
 def test_figures_of_every_state_are_figures_of_its_lab():
     for name, state in STATES:
         known = set(pages.FIGURES) if state.page == "landscape" else set(getattr(pages.PAGES[state.page](), "cells", ())) | {"words"}
