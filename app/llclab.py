@@ -471,10 +471,11 @@ class Map(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What is asked of the threads: to run, to tune first, or nothing."""
+    """What is asked of the threads: to run, to tune first, or nothing; `mapped`: and then the map."""
 
     value: LLCLab
     what: Literal["run", "tune", "stop"] = "run"
+    mapped: bool = True
 
 
 def work(task: Task, stale: Callable[[], bool]) -> Iterator:
@@ -495,7 +496,8 @@ def work(task: Task, stale: Callable[[], bool]) -> Iterator:
         twin = yield from _twin(value, stale)
         runs.put(value, known := known._replace(numbers=known.numbers._replace(twin=twin)))
     yield known
-    yield from _map(value, stale)
+    if task.mapped:
+        yield from _map(value, stale)
 
 
 def _leavable(value: LLCLab, stale) -> tuple[Target, list[bool]]:
@@ -993,7 +995,7 @@ class Session(Base):
         self.fill("here", left=[eps / half], right=[eps * half], bottom=[nbeta / half], top=[nbeta * half])
         for axis, ends in (("x", columns_of(self.value)), ("y", rows_of(self.value))):
             self.span("map", axis, ends[0] / half, ends[-1] * half)
-        self.latest(Task(self.value, what))
+        self.latest(Task(self.value, what, "map" in self.plots))
 
     def buttons(self) -> None:
         self.view.actions = [
@@ -1055,8 +1057,10 @@ class Session(Base):
         steps = f"{numbers.draws:,} of {value.settings.draws:,} draws of {value.settings.chains} chains"
         if shown.sampler is not None:
             self.report(f"tuning: ε = {shown.sampler.eps:.3g}" + (f"; {steps}" if numbers.draws else ""), shown.share, True)
-        elif shown.done:
+        elif shown.done and "map" in self.plots:
             self.report(f"{steps}; now the map …", 1.0, True)
+        elif shown.done:
+            self.rest(steps)
         else:
             self.report(steps if numbers.draws else "burn-in …", shown.share, True)
 
@@ -1068,9 +1072,15 @@ class Session(Base):
         base = "λ" if truth is not None else "this λ̂"
         self.legend(map=[("words", f"pale: {base} within 2 s.e.; blue: too low, orange: too high; ! warned. Click a cell to go there")])
         if shown.done:
-            self.running = False
-            self.buttons()
-        self.report("done" if shown.done else f"map: {count} of {of} short runs", None if shown.done else count / of, not shown.done)
+            self.rest("done")
+        else:
+            self.report(f"map: {count} of {of} short runs", count / of, True)
+
+    def rest(self, told: str) -> None:
+        """All that was asked for is there."""
+        self.running = False
+        self.buttons()
+        self.report(told)
 
     def legends(self, value: LLCLab, numbers: Numbers) -> None:
         truth, found, columns = value.model.truth, numbers.exact, self.shown.columns

@@ -217,6 +217,24 @@ def test_the_map_begins_at_the_controls_and_is_shared_between_states_that_differ
     assert {"died", "stuck"} & set(columns["words"]) and set(map(len, columns.values())) == {63}
 
 
+@pytest.mark.parametrize(("figures", "mapped"), [("lambda,law", False), ("lambda,map", True), ("", True)])
+def test_a_frame_without_the_map_computes_none(figures, mapped):
+    """The chains are the same; after their last picture nothing more is done, and the page is at rest."""
+    small = {"model": "Quadratic", "draws": "40", "burn_in": "10", "chains": "2"}
+    session = llclab.Session(small | {"widget": "llc", "figures": figures})
+    asked = []
+    session.latest.close()
+    session.latest = asked.append
+    session.changed(None)
+    results = list(work(asked[0], lambda: False))
+    assert any(isinstance(result, Picture) and result.done for result in results)
+    assert any(isinstance(result, Map) for result in results) == bool(llclab.cells.known) == mapped
+    for result in results:
+        if not isinstance(result, float):
+            session.show(result)
+    assert not session.running and not session.view.status["running"] and session.view.status["share"] is None
+
+
 def test_a_cell_is_pale_where_the_difference_is_its_error():
     assert llclab.colour(0.0) == llclab.colour(llclab.beyond(0.1, 0.2)) == "#f6f6f2"
     assert llclab.colour(0.9) == "#d55e00" and llclab.colour(-0.9) == "#0072b2"
