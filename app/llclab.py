@@ -16,7 +16,6 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
-from bokeh.events import Tap
 from bokeh.models import LogTicker
 from bokeh.plotting import figure
 
@@ -186,7 +185,7 @@ def anchored(value: LLCLab, anew: bool = False) -> LLCLab:
     """The map stays where it is until eps or n beta leave it; `anew`: they are its middle."""
     given, moved = value.settings, {}
     for name, now, reach in (("map_eps", value.sampler.eps, COLUMNS // 2), ("map_nbeta", value.nbeta, ROWS // 2)):
-        if anew or abs(math.log10(now / getattr(given, name))) > reach * SPACING + 1e-6:
+        if anew or abs(math.log10(now / getattr(given, name))) > reach * SPACING + 0.01:  # cells are rounded to three digits
             limits = next(parameter.range for parameter in parameters(Settings) if parameter.name == name)
             moved[name] = min(max(float(f"{10 ** (round(2 * math.log10(now)) / 2):.3g}"), limits.low), limits.high)
     return replace(value, settings=replace(given, **moved)) if moved else value
@@ -706,14 +705,19 @@ def colour(share: float) -> str:
     return "#" + "".join(f"{round(a + abs(part) * (b - a)):02x}" for a, b in zip(RIGHT, end, strict=True))
 
 
+def judged(cell: MapCell, reference: float | None) -> tuple[bool, float]:
+    """(is there no number, by which share of the reference it is too high beyond two standard errors)."""
+    gone = cell.dead == cell.of or not math.isfinite(cell.mean) or "never moved" in cell.why
+    return gone, 0.0 if reference is None or gone else beyond(cell.mean - reference, 2 * cell.stderr) / reference
+
+
 def map_columns(shown: Map, reference: float | None) -> dict:
     """The cells as rectangles with their numbers; reference: what counts as right."""
     half = 10 ** (SPACING / 2)
     places = list(shown.cells)
     fill, words, ink = [], [], []
     for cell in shown.cells.values():
-        gone = cell.dead == cell.of or not math.isfinite(cell.mean) or "never moved" in cell.why
-        share = 0.0 if reference is None or gone else beyond(cell.mean - reference, 2 * cell.stderr) / reference
+        gone, share = judged(cell, reference)
         fill.append(DIED if gone else colour(share))
         value = "≫" if not gone and abs(cell.mean) >= 1000 else f"{cell.mean:.{'0f' if abs(cell.mean) >= 10 else '2g'}}"
         words.append(("died" if cell.dead else "stuck") if gone else value + ("!" if cell.why else ""))
@@ -798,6 +802,38 @@ def verdict(value: LLCLab, numbers: Numbers, truth) -> str:
         else:
             told += " The gap to λ is no error of the chains: it comes from the finite nβ" + (" and the tether." if value.sampler.gamma else ".")
     return told
+
+
+def cell_words(cell: MapCell | None, reference: float | None, base: str) -> str:
+    """A cell of the map; base: what the reference is called."""
+    if cell is None:
+        return "not computed yet."
+    gone, share = judged(cell, reference)
+    if gone:
+        return "every chain died." if cell.dead else "the chains never moved."
+    told = f"λ̂ = {estimate_words(cell.mean, cell.stderr)}"
+    if reference is not None:
+        off = cell.mean / reference - 1
+        size = f"{abs(off):.0%}" if abs(off) < 10 else "far"
+        where = f"{size} {'above' if off > 0 else 'below'} {base}, more than" if share else f"{base} is within"
+        told += f"; {where} two standard errors"
+    if cell.dead:
+        told += f"; {cell.dead} of {cell.of} chains died"
+    return told + (f". Not healthy: {' and '.join(cell.why)}." if cell.why else ".")
+
+
+def board(shown: Map, reference: float | None) -> dict:
+    """The map for who reads it without a pointer, see board.js: values of columns and rows, the cell of the controls, and each cell in words."""
+    value, base = shown.value, "this λ̂" if shown.value.model.truth.local is None else "λ"
+    across, up = columns_of(value), rows_of(value)
+    near = [int(np.argmin(np.abs(np.log(np.array(ends) / now)))) for ends, now in ((across, value.sampler.eps), (up, value.nbeta))]
+    return {
+        "figure": "map",
+        "across": {"label": "ε", "values": [{"eps": str(eps)} for eps in across]},
+        "up": {"label": "nβ", "values": [{"nbeta": str(nbeta), "nbeta_from": "own"} for nbeta in up]},
+        "at": near,
+        "told": [[cell_words(shown.cells.get((eps, nbeta)), reference, base) for nbeta in up] for eps in across],
+    }
 
 
 TUNE = "Find the step whose moves a Metropolis test would nearly all accept, then compare with chains half as long"
@@ -947,7 +983,7 @@ CELLS = {
         "Short runs over ε and nβ",
         "λ̂ of short runs with other steps and temperatures. Blue: too low, orange: too high, beyond two standard errors and by half of λ or more; "
         "! : the health report warns. "
-        "Click a cell to set ε and nβ.",
+        "Click a cell, or walk to it with arrow keys and press Enter, to set ε and nβ.",
         grid,
     ),
 }
@@ -980,8 +1016,6 @@ class Session(Base):
     def opened(self):
         self.shown: Picture | None = None
         self.running = self.tuning = False
-        if "map" in self.plots:
-            self.plots["map"].on_event(Tap, self.tapped)
 
     def changed(self, before):
         self.begin("run")
@@ -995,6 +1029,7 @@ class Session(Base):
         self.fill("here", left=[eps / half], right=[eps * half], bottom=[nbeta / half], top=[nbeta * half])
         for axis, ends in (("x", columns_of(self.value)), ("y", rows_of(self.value))):
             self.span("map", axis, ends[0] / half, ends[-1] * half)
+        self.view.board = board(Map(self.value, {}, False), None)
         self.latest(Task(self.value, what, "map" in self.plots))
 
     def buttons(self) -> None:
@@ -1020,14 +1055,6 @@ class Session(Base):
             self.report("stopped; change anything to go on")
         elif action == "csv" and self.shown:
             self.save("lambda-hat.csv", table(self.value, self.shown))
-
-    def tapped(self, event) -> None:
-        """A click on the map: the cell it lies in sets eps and n beta."""
-        if self.doc is None or not (isinstance(event.x, float | int) and isinstance(event.y, float | int) and event.x > 0 and event.y > 0):
-            return
-        eps = min(columns_of(self.value), key=lambda each: abs(math.log(each / event.x)))
-        nbeta = min(rows_of(self.value), key=lambda each: abs(math.log(each / event.y)))
-        self.replace(self.value.at(eps, nbeta))
 
     def show(self, result):
         if result.value != self.value or not self.running:
@@ -1068,6 +1095,7 @@ class Session(Base):
         truth = shown.value.model.truth.local
         reference = float(truth) if truth is not None else self.shown.numbers.mean if self.shown else None
         self.fill("cells", **map_columns(shown, reference))
+        self.view.board = board(shown, reference)
         count, of = len(shown.cells), len(columns_of(shown.value)) * len(rows_of(shown.value))
         base = "λ" if truth is not None else "this λ̂"
         self.legend(map=[("words", f"pale: {base} within 2 s.e.; blue: too low, orange: too high; ! warned. Click a cell to go there")])

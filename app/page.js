@@ -37,6 +37,8 @@ export function render({model, view}) {
   const paint = () => plots().forEach(figure => paintFigure(figure, root.dataset.theme === "dark", root.classList.contains("projector") ? 1.4 : 1))
   const fit = () => { const height = heightOf(root, main, grid); plots().forEach(figure => figure.setv({height}, {sync: false})) }
 
+  const board = new Board(model, view, cells)
+
   const showControls = () => controls.show(model.controls.groups)
   const showFollowers = () => controls.replace(model.follow)
   const showExamples = () => {
@@ -76,7 +78,7 @@ export function render({model, view}) {
     link.remove()
     setTimeout(() => URL.revokeObjectURL(url), 10000)
   }
-  for (const [name, show] of Object.entries({controls: showControls, follow: showFollowers, examples: showExamples, actions: showActions, legends: showLegends, says: showSays, hidden: showHidden, status: showStatus, query: showQuery, file: save})) model.on(name, show)
+  for (const [name, show] of Object.entries({controls: showControls, follow: showFollowers, examples: showExamples, actions: showActions, legends: showLegends, says: showSays, hidden: showHidden, board: () => board.show(), status: showStatus, query: showQuery, file: save})) model.on(name, show)
   root.addEventListener("keydown", event => {
     const from = event.composedPath()[0].tagName
     if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "INPUT", "TEXTAREA"].includes(from)) return
@@ -88,6 +90,6 @@ export function render({model, view}) {
   const watcher = new ResizeObserver(fit) // legends and words wrap as they please
   for (const node of [root, says, ...grid.querySelectorAll("figcaption")]) watcher.observe(node)
   showControls(); showExamples(); showActions(); showLegends(); showSays(); showStatus(); showQuery()
-  model.on("after_render", () => { paint(); showHidden(); texts.forEach((text, i) => worded(text, k => model.tex[i]?.[k] ?? "formula")) })
+  model.on("after_render", () => { paint(); showHidden(); board.show(); texts.forEach((text, i) => worded(text, k => model.tex[i]?.[k] ?? "formula")) })
   return root
 }

@@ -105,6 +105,7 @@ class PageView(pn.custom.JSComponent):
     follow = param.List(doc="fields of the form that changed with others")
     actions = param.List(doc="buttons: {name, text, help, and where it applies disabled, pressed, main}")
     examples = param.Dict(default={}, doc="`choices` [[name, text], ...], which is `chosen`, and the `label` of the menu")
+    board = param.Dict(default={}, doc="a figure of cells that keys can walk: {figure, across, up, at, told}, see board.js")
     legends = param.Dict(default={}, doc="{figure: [[classes, text], ...]}; the class words makes a sentence")
     says = param.String(doc="one computed sentence on what is seen")
     status = param.Dict(default={}, doc="`text`; `share` of the work done (0 ... 1), or None; `running`; `drawn`: counts what was shown")
@@ -117,7 +118,7 @@ class PageView(pn.custom.JSComponent):
     style = param.String()
 
     _render_policy = "manual"
-    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "paint", "page"))
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "paint", "board", "page"))
 
     def __init__(self, heard, **values):
         self.heard = heard

@@ -240,6 +240,20 @@ def test_a_cell_is_pale_where_the_difference_is_its_error():
     assert llclab.colour(0.9) == "#d55e00" and llclab.colour(-0.9) == "#0072b2"
 
 
+def test_every_cell_of_the_map_has_words_and_leads_to_its_step_and_temperature():
+    value = llclab.anchored(replace(STARTS["Quadratic"], settings=Settings(nbeta=150, draws=40, burn_in=10, chains=2)), anew=True)
+    right, off, dead = (llclab.MapCell(mean, 0.1, died, 2, why) for mean, died, why in ((2.1, 0, ()), (3.0, 1, ("R-hat",)), (math.nan, 2, ("dead",))))
+    eps, nbeta = llclab.columns_of(value), llclab.rows_of(value)
+    board = llclab.board(Map(value, {(eps[0], nbeta[0]): right, (eps[0], nbeta[1]): off, (eps[8], nbeta[6]): dead}, False), 2.0)
+    assert board["told"][0][0] == "λ̂ = 2.10 ± 0.10; λ is within two standard errors."
+    assert board["told"][0][1] == "λ̂ = 3.00 ± 0.10; 50% above λ, more than two standard errors; 1 of 2 chains died. Not healthy: R-hat."
+    assert board["told"][8][6] == "every chain died." and board["told"][8][0] == "not computed yet."
+    assert board["at"] == [4, 3]
+    for i, first in enumerate(board["across"]["values"]):
+        for j, second in enumerate(board["up"]["values"]):
+            assert decode(encode(value) | first | second) == (value.at(eps[i], nbeta[j]), [])
+
+
 # Links and controls
 
 
@@ -359,6 +373,42 @@ def test_a_click_on_the_map_sets_step_and_temperature_and_tuning_finds_a_step(vi
     window.page.get_by_role("button", name="Find the step").click()
     window.page.wait_for_function("eps => +new URLSearchParams(location.search).get('eps') < eps / 5", arg=float(after["eps"]))
     window.complete()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_map_is_walked_read_and_taken_by_keyboard(visit, theme):
+    window = visit(SMALL, draws="60", burn_in="20", chains="2", theme=theme).complete()
+    before, over, told = window.query(), window.page.locator("figure.map .over"), window.page.locator("figure.map [aria-live]")
+    assert not told.is_visible() and window.page.locator("figure.map .legend").is_visible()
+    window.page.locator("figure.map h2").focus()
+    window.page.keyboard.press("Tab")
+    assert over.evaluate("link => link.matches(':focus-visible')") and over.get_attribute("data-chosen") == "4,3"
+    ring, paper = over.evaluate("link => [getComputedStyle(link).outlineColor, getComputedStyle(document.lab).backgroundColor]")
+    assert over.evaluate("link => getComputedStyle(link).outlineStyle") == "solid" and contrast(ring, paper) > 3
+    for key in ("ArrowLeft",) * 9 + ("ArrowUp",) * 9 + ("ArrowRight", "ArrowDown"):
+        window.page.keyboard.press(key)
+    assert over.get_attribute("data-chosen") == "1,5" and told.is_visible()
+    assert re.match(r"ε = 10⁻⁴, nβ = 1000: (λ̂ = .* λ|the chains never moved|every chain died)", told.inner_text())
+    frame, mark = over.bounding_box(), window.page.locator("figure.map .mark-of").bounding_box()
+    assert mark["x"] - frame["x"] == pytest.approx(frame["width"] / 9, abs=1) and mark["y"] - frame["y"] == pytest.approx(frame["height"] / 7, abs=1)
+    window.page.keyboard.press("Enter")
+    window.page.wait_for_function("eps => new URLSearchParams(location.search).get('eps') !== eps", arg=before["eps"])
+    after = window.query()
+    assert (float(after["eps"]), float(after["nbeta"])) == pytest.approx((1e-4, 1000), rel=0.01)  # three digits are kept
+    assert after["nbeta_from"] == "own" and after["map_eps"] == before["map_eps"]
+    assert over.evaluate("link => link.matches(':focus')") and over.get_attribute("data-chosen") == "1,5"
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours as a browser writes them, after WCAG."""
+
+    def light(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        return float(np.dot([0.2126, 0.7152, 0.0722], [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]))
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.browser
