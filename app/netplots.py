@@ -24,8 +24,9 @@ def draw(preset: Preset, rows: Sequence[Row], path: str, verdict: Verdict, share
 
 
 def figure(preset: Preset, rows: Sequence[Row], verdict: Verdict, share: float = 1.0) -> Figure:
-    """Panels on a grid under the title and what was found."""
-    count = len(preset.panels)
+    """Panels on a grid under the title and what was found; one that waits for rows of a kind that is not there is left out."""
+    panels = [panel for panel in preset.panels if not panel.only or where(rows, **dict(panel.only))] or preset.panels[:1]
+    count = len(panels)
     columns = min(count, 3 if count == 3 else 2)
     lines = textwrap.wrap(f"Claim: “{preset.claim}”", 62 * columns) + textwrap.wrap(verdict.text, 62 * columns)
     if share < 1:
@@ -37,7 +38,7 @@ def figure(preset: Preset, rows: Sequence[Row], verdict: Verdict, share: float =
     grid = made.subplots(down, columns, squeeze=False)
     left = 0.8 / (5.4 * columns)
     made.subplots_adjust(left, 0.6 / height, 1 - 0.15 / (5.4 * columns), 1 - (head + 0.35) / height, 0.25, 0.4)
-    for axes, panel in zip(grid.flat, preset.panels, strict=False):
+    for axes, panel in zip(grid.flat, panels, strict=False):
         _panel(axes, panel, rows)
     for axes in grid.flat[count:]:
         axes.set_visible(False)
@@ -67,7 +68,7 @@ def _panel(axes, panel: Panel, rows: Sequence[Row]) -> None:
         axes.plot(ends, ends, color=GREY, linewidth=1, linestyle="--", label="exact")
         axes.set_xlim(ends[0], ends[-1])
     named = axes.get_legend_handles_labels()[1]
-    if 1 < len(named) <= LEGEND + drawn or panel.kind == "diagonal":
+    if 1 < len(named) <= LEGEND + drawn or (named and panel.kind == "diagonal"):
         axes.legend(fontsize=7.5, framealpha=0.6)
 
 

@@ -7,9 +7,10 @@ from nets.fisher import FisherNGD
 from nets.kaldi import OnlineNGD
 from nets.kfac import KFAC
 from nets.matching import Matched, matched
-from nets.models import DLN, MLP, MODELS, DuplicatedReLU, LeNet5, MinimallySingular, Model, ReducedRank, SmallCNN
+from nets.models import DLN, MLP, MODELS, DeepCNN, DuplicatedReLU, LeNet5, MinimallySingular, Model, ReducedRank, SmallCNN
 from nets.optimisers import SGD, Adam, Optimiser, StepReport
 from nets.race import Race, Standings
+from nets.samplers import MALA, SAMPLERS, SGHMC, SGLD, SGNHT, AdamSGLD, ControlVariate, DiagonalSGLD, RMSPropSGLD, Sampler
 from nets.training import Progress, Scores, Training, Watch
 
 OPTIMISERS: dict[str, type[Optimiser]] = {cls.__name__: cls for cls in (SGD, Adam, FisherNGD, KFAC, OnlineNGD)}
@@ -19,13 +20,22 @@ __all__ = [
     "DATA",
     "DLN",
     "KFAC",
+    "MALA",
     "MLP",
     "MNIST",
     "MODELS",
     "OPTIMISERS",
+    "SAMPLERS",
     "SGD",
+    "SGHMC",
+    "SGLD",
+    "SGNHT",
     "Adam",
+    "AdamSGLD",
+    "ControlVariate",
     "Data",
+    "DeepCNN",
+    "DiagonalSGLD",
     "Digits",
     "DuplicatedReLU",
     "Estimate",
@@ -41,9 +51,11 @@ __all__ = [
     "OnlineNGD",
     "Optimiser",
     "Progress",
+    "RMSPropSGLD",
     "Race",
     "ReducedRank",
     "Regression",
+    "Sampler",
     "Scores",
     "SmallCNN",
     "Standings",

@@ -151,6 +151,31 @@ class SmallCNN(Model):
 
 
 @dataclass(frozen=True)
+class DeepCNN(Model):
+    """conv 1-32, ReLU, pool, `hidden` times (conv 32-32, ReLU), conv 32-64, ReLU, pool, (64 side^2/16)-128-10, all convolutions 3 x 3.
+
+    486,378 weights for 28 x 28 pictures. The network of arXiv 2409.04913's notebook on phase transitions: so deep that its loss rests at
+    log 10 before it learns anything.
+    """
+
+    hidden: Annotated[int, Range(0, 100, unit="layers", help="convolutions between the two pools", shown=(0, 10))] = 7
+    side: Annotated[int, Range(4, 1024, unit="pixels", help="height and width of the picture", shown=(8, 32))] = 28
+
+    @property
+    def shape(self):
+        return (1, self.side, self.side)
+
+    def module(self, device):
+        def convolution(before, after):
+            return nn.Conv2d(before, after, 3, padding=1, device=device), nn.ReLU()
+
+        inner = (layer for _ in range(self.hidden) for layer in convolution(32, 32))
+        stages = (*convolution(1, 32), nn.MaxPool2d(2), *inner, *convolution(32, 64), nn.MaxPool2d(2))
+        head = (nn.Flatten(), nn.Linear(64 * (self.side // 4) ** 2, 128, device=device), nn.ReLU(), nn.Linear(128, 10, device=device))
+        return nn.Sequential(*stages, *head)
+
+
+@dataclass(frozen=True)
 class DLN(Model):
     """W_L ... W_1 x, no biases. Weights are normal, cut at two standard deviations, with sd 1/sqrt(fan-in), or `deviation` where it is given.
 
@@ -313,6 +338,6 @@ class DuplicatedReLU(Model):
         last.weight.div_(self.alpha)
 
 
-MODELS: dict[str, type[Model]] = {cls.__name__: cls for cls in (MLP, LeNet5, SmallCNN, DLN, ReducedRank, MinimallySingular, DuplicatedReLU)}
+MODELS: dict[str, type[Model]] = {cls.__name__: cls for cls in (MLP, LeNet5, SmallCNN, DeepCNN, DLN, ReducedRank, MinimallySingular, DuplicatedReLU)}
 
 __all__ = [*MODELS, "MODELS", "Model", "cut"]

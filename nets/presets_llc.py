@@ -94,6 +94,32 @@ def _accurate_at_trained_points(rows: Sequence[Row]) -> Verdict:
     return Verdict(verdict.ok, f"{verdict.text} Exact MALA against the local value of the weights as trained: {np.median(local):.1%}.")
 
 
+def _slope(rows: Sequence[Row], name: str) -> tuple[float, float]:
+    """b of lambda-hat = b x `name` through the origin, by least squares, and its standard error from the residues."""
+    x, y = column(rows, name), column(rows, "lambda_hat")
+    x, y = x[np.isfinite(y)], y[np.isfinite(y)]
+    b = float(x @ y / (x @ x))
+    return b, float(np.sqrt(((x * (y - b * x)) ** 2).sum()) / (x @ x))
+
+
+def _on_the_diagonal(rows: Sequence[Row], limit: float = 0.1) -> Verdict:
+    """The claim is about the paper's estimator, in every order that is there; a slope is dominated by its largest networks."""
+    parts, ok = [], []
+    for order in distinct(rows, "order"):
+        for method in ("paper", "MALA"):
+            those = where(rows, order=order, method=method)
+            if len(_errors(those)) < 4:
+                continue
+            (b, error), (local, _) = _slope(those, "lambda_global"), _slope(those, "lambda_local")
+            if method == "paper":
+                ok.append(abs(b - 1) < limit)
+            how = "SGLD as there" if method == "paper" else "exact MALA"
+            parts.append(f"{order}, {how}: {b:.3f} ± {error:.2g} times the global value, {local:.3f} times the local one{_lost(those)}")
+    if not ok:
+        raise Unclear("Fewer than four estimates of an order are done.")
+    return Verdict(all(ok), f"Slopes of λ̂ through the origin. {'; '.join(parts)}.")
+
+
 def _stable(rows: Sequence[Row]) -> Verdict:
     there = [row for row in where(rows, method="paper") if np.isfinite(row["acceptance"])]
     if len(there) < 4:
@@ -253,6 +279,7 @@ _ERRORS = (
     Panel("λ̂ against the local value", "lambda_local", "lambda_hat", ("method",), "lambda_error", logx=True, logy=True, kind="diagonal"),
     Panel("λ̂ against the regular part", "regular", "lambda_hat", ("method",), "lambda_error", logx=True, logy=True, kind="diagonal"),
 )
+_LINEAR = {"logx": False, "logy": False}
 _PLATEAUS = (
     Panel("λ̂ along the way", "step", "lambda_hat", ("width", "seed"), exact=_LINES),
     Panel("Training loss", "step", "loss", ("width", "seed"), logy=True),
@@ -318,6 +345,13 @@ PRESETS: tuple[Preset, ...] = (
         Experiment((Saddles(replace(_SADDLE, width=50, steps=6000, every=100)),)),
         _detects_saddles,
         _PLATEAUS,
+    ),
+    made(
+        "llc-fig10",
+        _FIG1,
+        _FIG1_QUICK,
+        _on_the_diagonal,
+        tuple(_ERRORS[0]._replace(title=f"λ̂ against the exact global value, {order}", only=(("order", order),), **_LINEAR) for order in TABLE_1),
     ),
     made(
         "llc-fig11",

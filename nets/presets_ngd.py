@@ -18,7 +18,7 @@ from nets.kfac import KFAC
 from nets.lanes import LambdaHat, Lanes
 from nets.matching import at_loss
 from nets.mislabelled import Mislabelled
-from nets.models import MLP, LeNet5, MinimallySingular, SmallCNN
+from nets.models import MLP, DeepCNN, MinimallySingular
 from nets.optimisers import SGD, Optimiser
 from nets.probes import FisherTrace, HessianTrace, SpectralDensity
 from nets.race import Race
@@ -413,19 +413,19 @@ _SPECTRUM_PROBES = (
     Watch(FisherTrace(vectors=4), every=117, size=1280),
     Watch(LambdaHat(chains=1), every=117),
 )
-_CNN = Training(MNIST(), LeNet5(), SGD(lr=9e-3, momentum=0.9, nesterov=True), epochs=10, seed=1, scored=1000, probes=_SPECTRUM_PROBES)
+_CNN = Training(MNIST(), DeepCNN(), SGD(lr=9e-3, momentum=0.9, nesterov=True), epochs=10, seed=1, scored=1000, probes=_SPECTRUM_PROBES)
 _CNN_DIGITS = Training(
     Digits(),
-    SmallCNN(channels=(8, 16), colours=1, side=8),
+    DeepCNN(hidden=3, side=8),
     SGD(lr=9e-3, momentum=0.9, nesterov=True),
-    epochs=8,
+    epochs=14,
     batch=32,
     seed=1,
     scored=0,
     probes=(
-        Watch(SpectralDensity(vectors=2, iterations=30), every=23, size=640),
-        Watch(FisherTrace(vectors=4), every=23, size=640),
-        Watch(LambdaHat(chains=1, draws=300), every=23),
+        Watch(SpectralDensity(vectors=2, iterations=20), size=480),
+        Watch(FisherTrace(vectors=4), size=480),
+        Watch(LambdaHat(chains=1, draws=300)),
     ),
 )
 

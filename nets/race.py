@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import torch
+
 from nets import checkpoint
 from nets.descent import Descent, check_past
 from nets.optimisers import Diverged
+from nets.threads import single
 from nets.training import EVERY, Progress, Training, check_every, frame
 
 
@@ -61,7 +64,7 @@ class Race:
     def stream(self, every: int = EVERY) -> Iterator[Standings]:
         """Frames as of a training; ends early where all lanes have diverged."""
         check_every(every)
-        return self._frames(Field(self), every)
+        return self._single(Field(self), every)
 
     def resume(self, path, every: int = EVERY) -> Iterator[Standings]:
         """The stream that goes on, bit for bit, from a frame saved with `Standings.save`; ValueError as `Training.resume`."""
@@ -70,7 +73,10 @@ class Race:
     def continued(self, content: dict, source: str = "checkpoint", every: int = EVERY) -> Iterator[Standings]:
         """`resume` from what a checkpoint holds (`Standings.field.content()`), read already from `source`."""
         check_every(every)
-        return self._frames(Field(self, content, source), every)
+        return self._single(Field(self, content, source), every)
+
+    def _single(self, field: "Field", every: int) -> Iterator[Standings]:
+        return single(self._frames(field, every), self.runs[0].model.size, torch.device(self.runs[0].device))
 
     def _frames(self, field: "Field", every: int) -> Iterator[Standings]:
         run = self.runs[0]

@@ -43,13 +43,14 @@ class Linear(NamedTuple):
 
 
 def perceptron(model: nn.Module) -> list[Linear] | None:
-    """The layers of an `nn.Sequential` (of `nn.Sequential`s) of Flatten, Linear and known activations; None if it is anything else."""
+    """The layers of an `nn.Linear`, or of an `nn.Sequential` (of those) of Flatten, Linear and known activations; None if it is anything else."""
     layers, seen = [], set()
     for name, module in _flat(model, ""):
         kind = type(module)
         if kind is nn.Linear and module not in seen and not _altered(module):
             seen.add(module)
-            layers.append(Linear(f"{name}.weight", None if module.bias is None else f"{name}.bias", None))
+            inside = f"{name}." if name else ""  # a bare layer is all of the model
+            layers.append(Linear(f"{inside}weight", None if module.bias is None else f"{inside}bias", None))
         elif kind in ACTIVATIONS and layers and layers[-1].phi is None:
             layers[-1] = layers[-1]._replace(phi=ACTIVATIONS[kind])
         elif not (kind is nn.Identity or (kind is nn.Flatten and module.start_dim == 1 and not layers)):

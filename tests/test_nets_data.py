@@ -270,7 +270,8 @@ def test_a_data_set_refuses_what_it_cannot_be(make, message):
 
 
 def test_importing_loads_no_torchvision_no_scikit_learn_and_no_data():
-    code = "import sys, nets.training, nets.race; print([name for name in ('torchvision', 'sklearn', 'PIL', 'matplotlib') if name in sys.modules])"
+    names = "'torchvision', 'sklearn', 'PIL', 'matplotlib'"
+    code = f"import sys, nets.presets; from nets import *; print([name for name in ({names}) if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

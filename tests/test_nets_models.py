@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import nets.models
-from nets.models import DLN, MLP, MODELS, DuplicatedReLU, LeNet5, MinimallySingular, Model, ReducedRank, SmallCNN, cut
+from nets.models import DLN, MLP, MODELS, DeepCNN, DuplicatedReLU, LeNet5, MinimallySingular, Model, ReducedRank, SmallCNN, cut
 
 DIGITS_CNN = SmallCNN(channels=(4, 6), colours=1, side=8)
 
@@ -36,6 +36,16 @@ def as_torch_draws(layers, seed):
                 lambda: nn.Linear(256, 120),
                 lambda: nn.Linear(120, 84),
                 lambda: nn.Linear(84, 10),
+            ),
+        ),
+        (
+            DeepCNN(hidden=1, side=9),
+            (
+                lambda: nn.Conv2d(1, 32, 3),
+                lambda: nn.Conv2d(32, 32, 3),
+                lambda: nn.Conv2d(32, 64, 3),
+                lambda: nn.Linear(256, 128),
+                lambda: nn.Linear(128, 10),
             ),
         ),
         (DIGITS_CNN, (lambda: nn.Conv2d(1, 4, 3), lambda: nn.Conv2d(4, 6, 3), lambda: nn.Linear(24, 10))),
@@ -72,7 +82,7 @@ def test_building_a_model_draws_nothing_from_torchs_global_generator(cls):
 
 
 def test_sizes_are_the_published_ones():
-    assert MLP((784, 256, 256, 10)).size == 269_322 and LeNet5().size == 44_426
+    assert MLP((784, 256, 256, 10)).size == 269_322 and LeNet5().size == 44_426 and DeepCNN().size == 486_378
     assert SmallCNN().size == 66_570 and DLN((10, 20, 20, 10)).size == 800 and ReducedRank(5, 3, 4).size == 27
 
 

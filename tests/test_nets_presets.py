@@ -172,6 +172,38 @@ def test_a_higher_value_at_the_same_epoch_that_is_the_same_at_the_same_loss_does
     assert judge(PRESETS["ngd-fig2"], ended).ok is None and "diverged" in judge(PRESETS["ngd-fig2"], ended).text
 
 
+def test_on_linear_scales_a_constant_factor_is_a_slope():
+    """Estimates of 0.8 and 1 times lambda, with residues of known sign that the slope's error must hold."""
+    exact, wiggle = np.arange(1, 9.0), 0.1 * (-1.0) ** np.arange(8)
+    rows = [
+        {"order": "1k", "method": method, "lambda_global": x, "lambda_local": 2 * x, "lambda_hat": factor * x + d, "error": factor + d / x - 1}
+        for method, factor in (("paper", 0.8), ("MALA", 1.0))
+        for x, d in zip(exact, wiggle, strict=True)
+    ]
+    preset, offset = PRESETS["llc-fig10"], float(wiggle @ exact / (exact @ exact))
+    verdict = judge(preset, rows)
+    assert verdict.ok is False and f"SGLD as there: {0.8 + offset:.3f} ± " in verdict.text and f"MALA: {1 + offset:.3f} ± " in verdict.text
+    assert f"{0.4 + offset / 2:.3f} times the local one" in verdict.text
+    swapped = [row | {"method": {"paper": "MALA", "MALA": "paper"}[row["method"]]} for row in rows]
+    assert judge(preset, swapped).ok is True
+    assert judge(preset, rows[:3]).ok is None and preset.run == PRESETS["llc-fig1"].run
+    assert all(not (panel.logx or panel.logy) for panel in preset.panels)
+
+
+def test_a_panel_that_waits_for_rows_of_another_kind_is_left_out_of_the_figure():
+    from app.netplots import figure
+
+    preset = PRESETS["llc-fig10"]
+    rows = [
+        {"order": order, "method": "MALA", "lambda_global": x, "lambda_local": x, "lambda_hat": x, "lambda_error": 0.1, "error": 0.0}
+        for order in ("1k", "1M")
+        for x in (1.0, 2.0)
+    ]
+    titles = [one.get_title() for one in figure(preset, rows, judge(preset, rows)).axes if one.get_visible()]
+    assert len(titles) == 2 and titles[0].endswith("1k") and titles[1].endswith("1M")
+    assert len(figure(preset, [], judge(preset, [])).axes) == 1
+
+
 def test_rescaling_is_judged_by_its_spread():
     cases = tuple(Rescaled(DuplicatedReLU((4, 10, 3), alpha), n=50, batch=10, steps=40) for alpha in (1e-4, 1.0, 1e4))
     verdict = judge(PRESETS["llc-fig6"], Experiment(cases).run())

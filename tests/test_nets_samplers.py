@@ -80,6 +80,18 @@ def test_the_fused_langevin_pass_is_the_formula_with_the_generators_own_numbers(
     torch.testing.assert_close(moved, w + 0.5 * z - 0.25 * g - 0.125 * (w - star))
 
 
+# --- names
+
+
+def test_every_sampler_optimiser_and_model_is_found_in_the_package_by_its_name():
+    import nets
+    from nets import MODELS, OPTIMISERS, SAMPLERS
+
+    for name, cls in (SAMPLERS | OPTIMISERS | MODELS).items():
+        assert getattr(nets, name) is cls and name in nets.__all__
+    assert nets.__all__ == list(dict.fromkeys(nets.__all__))
+
+
 # --- targets
 
 
@@ -95,6 +107,9 @@ def networks():
     yield "deep linear, realisable", linear, mse, x, linear(x).detach(), None, LinearTarget
     yield "deep linear, the middle frozen", linear, half_squares, x, y, ["0", "2.weight"], LinearTarget
     yield "linear with a bias", MLP((10, 8, 5), "linear").build(0), mse, x, y, ["1.bias", "2.weight"], StackedTarget
+    yield "one linear layer", nn.Linear(10, 5), cross_entropy, x, classes, None, StackedTarget
+    yield "one linear layer, its bias alone", nn.Linear(10, 5), mse, x, y, ["bias"], StackedTarget
+    yield "one matrix", nn.Linear(10, 5, bias=False), mse, x, y, None, LinearTarget
     yield "anything", nn.Sequential(nn.Linear(10, 4), nn.GELU(), nn.Linear(4, 5)), functional.mse_loss, x, y, None, ModuleTarget
 
 
@@ -119,6 +134,17 @@ def test_losses_and_gradients_of_each_chain_are_those_of_autograd_on_its_own_sam
             torch.testing.assert_close(found[c], value.detach(), rtol=1e-10, atol=1e-12)
             torch.testing.assert_close(gradients[c], slope, rtol=1e-10, atol=1e-12)
     torch.nn.utils.vector_to_parameters(target.star, moving)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_layer_is_the_same_target_alone_and_in_a_sequence(bias):
+    layer = nn.Linear(6, 3, bias)
+    x, y = torch.randn(40, 6), torch.randn(40, 3)
+    alone, inside = (module_target(model, "mse", x, y) for model in (layer, nn.Sequential(layer)))
+    w = alone.star + 0.1 * torch.randn(2, alone.dim)
+    for index in (None, torch.randint(40, (2, 9))):
+        for a, b in zip(alone.gradients(w, index), inside.gradients(w, index), strict=True):
+            assert torch.equal(a, b)
 
 
 def test_the_mapped_and_the_looped_chains_of_a_module_are_the_same_and_pieces_of_the_data_add_up():
