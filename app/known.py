@@ -14,7 +14,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 import torch
 
-from dynamics import MALA as Exact
+from dynamics import MALA as ChainMALA
 from dynamics import Chains
 from landscapes import DoubleWell, Range
 from landscapes.jit import kernel
@@ -184,7 +184,7 @@ class Toy(Known):
 @functools.lru_cache(maxsize=256)
 def _toy_value(landscape, at, nbeta, gamma) -> float | None:
     try:
-        return Chains(landscape, Exact(eps=1e-3, nbeta=nbeta, gamma=gamma), at).exact(fine=False)
+        return Chains(landscape, ChainMALA(eps=1e-3, nbeta=nbeta, gamma=gamma), at).exact(fine=False)
     except ValueError:  # beyond what the quadrature is offered for
         return None
 
@@ -453,3 +453,32 @@ class ReLU(Known):
 
 
 MODELS: dict[str, type[Known]] = {cls.__name__: cls for cls in (Toy, Quadratic, Powers, DeepLinear, ReducedRank, ReLU)}
+
+
+# What is exact
+
+
+class Exact(NamedTuple):
+    """What chains without any error report at this n beta and gamma; what this sampler does, its step and batches included. None: not known."""
+
+    ideal: float | None
+    actual: float | None
+
+    @property
+    def best(self) -> float | None:
+        """What the chains should be compared with."""
+        return self.ideal if self.actual is None else self.actual
+
+
+@functools.lru_cache(maxsize=256)
+def exact(model: Known, rule: Sampler, nbeta: float, batch: int, data: Data) -> Exact:
+    return Exact(model.ideal(nbeta, rule.gamma), model.actual(rule, nbeta, batch, data))
+
+
+def finite(level: float | None) -> bool:
+    """Is it known, and a number?"""
+    return level is not None and math.isfinite(level)
+
+
+def differ(a: float | None, b: float | None) -> bool:
+    return a is not None and b is not None and abs(a - b) > 1e-3 * abs(b)

@@ -66,10 +66,11 @@ def within(w, density, reach=0.1) -> float:
 
 def reported(example: str):
     """What the chains of an example of the LLC lab report: ideal ones, and those with its step and batches."""
-    from app import llclab
+    from app.known import exact
+    from app.llclab import EXAMPLES
 
-    _, one = llclab.EXAMPLES[example]
-    return llclab.exact(one.model, one.rule, one.nbeta, one.batch, one.data)
+    _, one = EXAMPLES[example]
+    return exact(one.model, one.rule, one.nbeta, one.batch, one.data)
 
 
 def aoyagi(widths, rank: int, multiplicity: bool = False) -> float:

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from app import llclab
-from app.known import MODELS, Data, DeepLinear, Powers, Quadratic, ReducedRank, ReLU, Toy, design
+from app import llclab, llcpage, llcpicture, llcruns, llcwords
+from app.known import MODELS, Data, DeepLinear, Exact, Powers, Quadratic, ReducedRank, ReLU, Toy, design, exact
 from app.live import Abandoned
-from app.llclab import EXAMPLES, STARTS, Kept, LLCLab, Map, Picture, Settings, Task, Tuned, controls, decode, encode, exact, says, work
+from app.llclab import EXAMPLES, STARTS, LLCLab, Settings, controls, decode, encode
+from app.llcpicture import Map, MapCell, Picture
+from app.llcruns import Kept, Task, Tuned, work
+from app.llcwords import says
 from landscapes import CATALOGUE, DoubleWell, Polynomial, Valley
 from nets.health import Finding
 from nets.samplers import MALA, SAMPLERS, SGHMC, SGLD, DiagonalSGLD
@@ -24,8 +27,8 @@ DATA = Data(500, 1.0)
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch):
-    monkeypatch.setattr(llclab, "runs", Kept(llclab.KEPT))
-    monkeypatch.setattr(llclab, "cells", Kept(1000))
+    monkeypatch.setattr(llcruns, "runs", Kept(llcruns.KEPT))
+    monkeypatch.setattr(llcruns, "cells", Kept(1000))
 
 
 def finish(value: LLCLab) -> Picture:
@@ -152,20 +155,20 @@ def test_one_sentence_judges_each_example(example, words):
 
 def test_healthy_chains_that_are_off_are_not_called_right():
     value = EXAMPLES["step"][1]
-    numbers = finish(value).numbers._replace(health=(Finding("note", "tether", "text"),), exact=llclab.Exact(1.986, None))
+    numbers = finish(value).numbers._replace(health=(Finding("note", "tether", "text"),), exact=Exact(1.986, None))
     assert says(value, numbers, True).endswith("Healthy, yet 42% above what is exact.")
 
 
 def test_an_error_has_two_digits():
-    assert llclab.estimate_words(0.25084, 0.0034) == "0.2508 ± 0.0034"
-    assert llclab.estimate_words(12.3456, 0.43) == "12.35 ± 0.43"
-    assert llclab.estimate_words(1234.5, 43.0) == "1234 ± 43"
-    assert llclab.estimate_words(math.nan, math.nan) == "no number yet"
+    assert llcwords.estimate_words(0.25084, 0.0034) == "0.2508 ± 0.0034"
+    assert llcwords.estimate_words(12.3456, 0.43) == "12.35 ± 0.43"
+    assert llcwords.estimate_words(1234.5, 43.0) == "1234 ± 43"
+    assert llcwords.estimate_words(math.nan, math.nan) == "no number yet"
 
 
 def test_the_law_that_is_drawn_has_the_mass_one_and_the_mean_lambda():
     for lam in (0.25, 1.5, 6.0):
-        curve = llclab._gamma(lam, (1e-12, 200.0))
+        curve = llcpicture._gamma(lam, (1e-12, 200.0))
         log = np.log(curve["x"])
         assert np.trapezoid(curve["y"], log) == pytest.approx(1, abs=2e-3)
         assert np.trapezoid(curve["x"] * curve["y"], log) == pytest.approx(lam, rel=1e-2)
@@ -179,8 +182,8 @@ def test_the_step_is_tuned_and_its_chains_are_those_of_that_step():
     *_, found = work(Task(value, "tune"), lambda: False)
     assert isinstance(found, Tuned) and 1e-3 < found.eps < 0.02
     done = llclab.anchored(replace(value, sampler=replace(value.sampler, eps=found.eps)))
-    kept = llclab.runs.get(done).numbers
-    llclab.runs.known.clear()
+    kept = llcruns.runs.get(done).numbers
+    llcruns.runs.known.clear()
     fresh = finish(done).numbers
     assert (kept.mean, kept.stderr) == (fresh.mean, fresh.stderr) and kept.health == fresh.health
 
@@ -194,7 +197,7 @@ def test_samplers_with_momentum_are_tuned_by_their_sibling_without(name):
 
 def test_a_run_that_nobody_waits_for_ends_within_a_step_once_it_was_seen():
     stale = False
-    run = work(Task(replace(llclab._HEALTHY, settings=Settings(draws=100_000, burn_in=0))), lambda: stale)
+    run = work(Task(replace(llclab.HEALTHY, settings=Settings(draws=100_000, burn_in=0))), lambda: stale)
     for shown in run:
         if shown.numbers.draws:
             break
@@ -210,10 +213,10 @@ def test_the_map_begins_at_the_controls_and_is_shared_between_states_that_differ
     assert isinstance(last, Map) and last.done and len(last.cells) == llclab.COLUMNS * llclab.ROWS
     eps, nbeta = next(iter(last.cells))
     assert abs(math.log10(eps / value.sampler.eps)) < 0.26 and abs(math.log10(nbeta / value.nbeta)) < 0.26
-    before = len(llclab.cells.known)
+    before = len(llcruns.cells.known)
     *_, _ = work(Task(value.at(*list(last.cells)[5])), lambda: False)
-    assert len(llclab.cells.known) == before
-    columns = llclab.map_columns(last, 2.0)
+    assert len(llcruns.cells.known) == before
+    columns = llcpicture.map_columns(last, 2.0)
     assert {"died", "stuck"} & set(columns["words"]) and set(map(len, columns.values())) == {63}
 
 
@@ -221,14 +224,14 @@ def test_the_map_begins_at_the_controls_and_is_shared_between_states_that_differ
 def test_a_frame_without_the_map_computes_none(figures, mapped):
     """The chains are the same; after their last picture nothing more is done, and the page is at rest."""
     small = {"model": "Quadratic", "draws": "40", "burn_in": "10", "chains": "2"}
-    session = llclab.Session(small | {"widget": "llc", "figures": figures})
+    session = llcpage.Session(small | {"widget": "llc", "figures": figures})
     asked = []
     session.latest.close()
     session.latest = asked.append
     session.changed(None)
     results = list(work(asked[0], lambda: False))
     assert any(isinstance(result, Picture) and result.done for result in results)
-    assert any(isinstance(result, Map) for result in results) == bool(llclab.cells.known) == mapped
+    assert any(isinstance(result, Map) for result in results) == bool(llcruns.cells.known) == mapped
     for result in results:
         if not isinstance(result, float):
             session.show(result)
@@ -236,15 +239,15 @@ def test_a_frame_without_the_map_computes_none(figures, mapped):
 
 
 def test_a_cell_is_pale_where_the_difference_is_its_error():
-    assert llclab.colour(0.0) == llclab.colour(llclab.beyond(0.1, 0.2)) == "#f6f6f2"
-    assert llclab.colour(0.9) == "#d55e00" and llclab.colour(-0.9) == "#0072b2"
+    assert llcpicture.colour(0.0) == llcpicture.colour(llcpicture.beyond(0.1, 0.2)) == "#f6f6f2"
+    assert llcpicture.colour(0.9) == "#d55e00" and llcpicture.colour(-0.9) == "#0072b2"
 
 
 def test_every_cell_of_the_map_has_words_and_leads_to_its_step_and_temperature():
     value = llclab.anchored(replace(STARTS["Quadratic"], settings=Settings(nbeta=150, draws=40, burn_in=10, chains=2)), anew=True)
-    right, off, dead = (llclab.MapCell(mean, 0.1, died, 2, why) for mean, died, why in ((2.1, 0, ()), (3.0, 1, ("R-hat",)), (math.nan, 2, ("dead",))))
+    right, off, dead = (MapCell(mean, 0.1, died, 2, why) for mean, died, why in ((2.1, 0, ()), (3.0, 1, ("R-hat",)), (math.nan, 2, ("dead",))))
     eps, nbeta = llclab.columns_of(value), llclab.rows_of(value)
-    board = llclab.board(Map(value, {(eps[0], nbeta[0]): right, (eps[0], nbeta[1]): off, (eps[8], nbeta[6]): dead}, False), 2.0)
+    board = llcwords.board(Map(value, {(eps[0], nbeta[0]): right, (eps[0], nbeta[1]): off, (eps[8], nbeta[6]): dead}, False), 2.0)
     assert board["told"][0][0] == "λ̂ = 2.10 ± 0.10; λ is within two standard errors."
     assert board["told"][0][1] == "λ̂ = 3.00 ± 0.10; 50% above λ, more than two standard errors; 1 of 2 chains died. Not healthy: R-hat."
     assert board["told"][8][6] == "every chain died." and board["told"][8][0] == "not computed yet."
@@ -298,7 +301,7 @@ def test_what_is_wrong_in_a_link_costs_itself_only_and_is_said(query, words):
 
 
 def test_another_model_begins_with_settings_that_suit_it_and_keeps_the_sampler():
-    value, _ = decode({"model": "Quadratic"}, replace(llclab._HEALTHY, sampler=SGLD(eps=3e-3)))
+    value, _ = decode({"model": "Quadratic"}, replace(llclab.HEALTHY, sampler=SGLD(eps=3e-3)))
     assert isinstance(value.sampler, SGLD) and value.sampler.eps == STARTS["Quadratic"].sampler.eps
     assert decode({"sampler": "DiagonalSGLD"})[0].settings.precondition == "on"
 

@@ -1,0 +1,153 @@
+"""The LLC lab: chains estimate a learning coefficient that is known; what they report stands beside what is exact, with their health in words."""
+
+from dataclasses import replace
+
+from app.known import finite
+from app.llcfigures import CELLS
+from app.llclab import EXAMPLES, HEALTHY, SPACING, LLCLab, anchored, columns_of, controls, decode, encode, rows_of, shape
+from app.llcpicture import LINES, Map, Numbers, Picture, map_columns, table
+from app.llcruns import Task, Tuned, work
+from app.llcwords import board, health_words, known_words, number, says
+from app.page import Session as Base
+
+
+class Session(Base):
+    """One visitor's LLC lab."""
+
+    page = "llc"
+    cells = CELLS
+    headings = ("Health", "What is known")
+    start = HEALTHY
+    examples = EXAMPLES
+
+    def decode(self, query, before):
+        return decode(query, before)
+
+    def encode(self, value):
+        return encode(value)
+
+    def controls(self, value):
+        return controls(value)
+
+    def shape(self, value):
+        return shape(value)
+
+    def work(self, task, stale):
+        return work(task, stale)
+
+    def opened(self):
+        self.shown: Picture | None = None
+        self.running = False
+
+    def changed(self, before):
+        self.begin("run")
+
+    def begin(self, what: str) -> None:
+        """Let the threads begin, and say so."""
+        self.running = what != "stop"
+        self.buttons()
+        self.write(1, known_words(self.value))
+        eps, nbeta, half = self.value.sampler.eps, self.value.nbeta, 10 ** (SPACING / 2)
+        self.fill("here", left=[eps / half], right=[eps * half], bottom=[nbeta / half], top=[nbeta * half])
+        for axis, ends in (("x", columns_of(self.value)), ("y", rows_of(self.value))):
+            self.span("map", axis, ends[0] / half, ends[-1] * half)
+        self.view.board = board(Map(self.value, {}, False), None)
+        self.latest(Task(self.value, what, "map" in self.plots))
+
+    def buttons(self) -> None:
+        self.view.actions = [
+            {
+                "name": "tune",
+                "text": "Tune ε for me",
+                "help": "Find the step that a Metropolis test accepts in 9 of 10 cases, then compare with chains half as long",
+                "main": True,
+            },
+            {"name": "noise", "text": "New noise", "help": "The same run with another seed"},
+            {"name": "stop", "text": "Stop", "help": "Stop here; what is there stays", "disabled": not self.running},
+            {"name": "csv", "text": "CSV", "help": "Save the running estimate as a table"},
+        ]
+
+    def act(self, action):
+        if action == "tune":
+            self.begin("tune")
+        elif action == "noise":
+            self.replace(replace(self.value, settings=replace(self.value.settings, seed=(self.value.settings.seed + 1) % 2**31)))
+        elif action == "stop" and self.running:
+            self.begin("stop")
+            self.report("stopped; change anything to go on")
+        elif action == "csv" and self.shown:
+            self.save("lambda-hat.csv", table(self.value, self.shown))
+
+    def show(self, result):
+        if result.value != self.value or not self.running:
+            return  # the visitor has moved on, or stopped
+        match result:
+            case Picture():
+                self.show_picture(result)
+            case Tuned():
+                self.replace(anchored(replace(self.value, sampler=replace(self.value.sampler, eps=result.eps))))
+            case Map():
+                self.show_map(result)
+
+    def show_picture(self, shown: Picture) -> None:
+        value, numbers = shown.value, shown.numbers
+        if numbers.draws >= 4 or numbers.dead or self.shown is None or type(self.shown.value.model) is not type(value.model):
+            for name, columns in shown.columns.items():
+                self.fill(name, **columns)
+            for name, (low, high) in shown.spans.items():
+                figure_, _, axis = name.partition("-")
+                self.span(figure_, axis or "x", low, high)
+            densest = max([0.0, *shown.columns["drawn"]["y"], *shown.columns["gamma"]["y"]])
+            self.span("law", "y", 0, 1.1 * densest or 1)
+            self.shown = shown
+            self.legends(value, numbers)
+            self.view.says = says(value, numbers, shown.done)
+            self.write(0, health_words(value, numbers))
+        steps = f"{numbers.draws:,} of {value.settings.draws:,} draws of {value.settings.chains} chains"
+        if shown.sampler is not None:
+            self.report(f"tuning: ε = {shown.sampler.eps:.3g}" + (f"; {steps}" if numbers.draws else ""), shown.share, True)
+        elif shown.done and "map" in self.plots:
+            self.report(f"{steps}; now the map …", 1.0, True)
+        elif shown.done:
+            self.rest(steps)
+        else:
+            self.report(steps if numbers.draws else "burn-in …", shown.share, True)
+
+    def show_map(self, shown: Map) -> None:
+        truth = shown.value.model.truth.local
+        reference = float(truth) if truth is not None else self.shown.numbers.mean if self.shown else None
+        self.fill("cells", **map_columns(shown, reference))
+        self.view.board = board(shown, reference)
+        count, of = len(shown.cells), len(columns_of(shown.value)) * len(rows_of(shown.value))
+        base = "λ" if truth is not None else "this λ̂"
+        self.legend(map=[("words", f"pale: {base} within 2 s.e.; blue: too low, orange: too high; ! warned. Click a cell to go there")])
+        if shown.done:
+            self.rest("done")
+        else:
+            self.report(f"map: {count} of {of} short runs", count / of, True)
+
+    def rest(self, told: str) -> None:
+        """All that was asked for is there."""
+        self.running = False
+        self.buttons()
+        self.report(told)
+
+    def legends(self, value: LLCLab, numbers: Numbers) -> None:
+        truth, found, columns = value.model.truth, numbers.exact, self.shown.columns
+        drawn = min(LINES, value.settings.chains - numbers.dead)
+        chips = [("words", f"{drawn} of {value.settings.chains} chains" + (f"; {numbers.dead} died" if numbers.dead else ""))]
+        if columns["level"]["y"]:
+            chips.append(("exact line", f"{'exact mean' if finite(found.best) else 'λ'}: {number(columns['level']['y'][0])}"))
+        lines = [("a line", "λ̂ ± 2 s.e.")]
+        if truth.local is not None:
+            lines.append(("exact line", f"λ = {truth.local}" + (" at w*" if truth.overall != truth.local else "")))
+        if columns["overall"]["y"]:
+            lines.append(("exact dash", f"most singular: {truth.overall}"))
+        if found.ideal is not None:
+            lines.append(("b dash", f"exact at this nβ: {number(found.ideal)}"))
+        if columns["actual"]["y"]:
+            lines.append(("steep dots", f"with this step: {number(found.actual)}"))
+        if columns["regular"]["y"]:
+            lines.append(("bayes dots", f"curved directions alone: {truth.regular}"))
+        shape_ = [("a line", "draws")] + ([("exact line", f"Gamma({truth.local})")] if truth.local is not None else [])
+        self.legend(chains=chips, **{"lambda": lines}, law=shape_)
