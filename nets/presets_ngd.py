@@ -348,24 +348,33 @@ def _half_the_rank(rows: Sequence[Row]) -> Verdict:
     )
 
 
+def _steepest(values: np.ndarray) -> tuple[float, int, int]:
+    """(share of the range of the values, first, last): the largest change within a tenth of the time, and where."""
+    width = max(1, (len(values) - 1) // 10)
+    change = np.abs(values[width:] - values[:-width])
+    at = int(change.argmax())
+    return float(change[at] / np.ptp(values)) if np.ptp(values) else 0.0, at, at + width
+
+
 def _transition(rows: Sequence[Row]) -> Verdict:
+    """A jump: more than half of the range within a tenth of the time, and not in the first tenth, where every training is fast."""
     there = [row for row in rows if "lambda_hat" in row and "largest" in row]
     if len(there) < 8:
         raise Unclear(f"Only {len(there)} moments are measured; eight are needed to tell a jump from a slope.")
-    parts, sharp = [], []
-    for name, said in (("lambda_hat", "λ̂"), ("trace", "tr H"), ("largest", "the largest eigenvalue")):
+    parts, sharp, early = [], 0, 0
+    for name, said in (("train_loss", "Training loss"), ("lambda_hat", "λ̂"), ("trace", "tr H"), ("largest", "the largest eigenvalue")):
         values = column(there, name)
-        change = np.abs(np.diff(values))
-        at, share = int(change.argmax()), float(change.max() / change.sum())
-        sharp.append(share > 0.5)
-        first, last = there[at], there[at + 1]
-        parts.append(f"{said} {values[0]:.3g}, at most {values.max():.3g}, {values[-1]:.3g} in the end, {share:.0%} of its way in epochs ")
-        parts[-1] += f"{first['epoch']:.3g} to {last['epoch']:.3g} (training loss {first['train_loss']:.2g} to {last['train_loss']:.2g})"
-    jumps = sum(sharp)
+        share, at, end = _steepest(values)
+        if name != "train_loss" and share > 0.5:
+            first = at < end - at
+            sharp, early = sharp + (not first), early + first
+        way = f"{values[0]:.3g} at first, {values.min():.3g} to {values.max():.3g}, {values[-1]:.3g} in the end"
+        parts.append(f"{said} {way}, {share:.0%} of its range in epochs {there[at]['epoch']:.3g} to {there[end]['epoch']:.3g}")
+    kind = "a jump" if sharp >= 2 else "fast from the first step on, after no plateau" if sharp + early >= 2 else "a gradual change"
     return Verdict(
-        bool(jumps >= 2),
-        f"{'; '.join(parts)}. {jumps} of 3 make more than half of their way in one of {len(there) - 1} intervals: "
-        f"{'a jump' if jumps >= 2 else 'a gradual change, fastest at the start, where the loss falls fastest too'}.{_alarms(rows)}",
+        sharp >= 2,
+        f"{'; '.join(parts)}. {sharp + early} of λ̂, trace and eigenvalue make more than half of their range in a tenth of the time: {kind}."
+        f"{_alarms(rows)}",
     )
 
 

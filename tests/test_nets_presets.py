@@ -204,6 +204,26 @@ def test_a_panel_that_waits_for_rows_of_another_kind_is_left_out_of_the_figure()
     assert len(figure(preset, [], judge(preset, [])).axes) == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "ok", "says"),
+    [
+        (lambda t: 1 / (1 + math.exp(-60 * (t - 0.55))), True, ("3 of", "a jump")),
+        (lambda t: 1 - math.exp(-30 * t), False, ("3 of", "fast from the first step on")),
+        (lambda t: t, False, ("0 of", "a gradual change")),
+        (lambda t: 1.0, False, ("0 of", "a gradual change")),
+    ],
+    ids=["plateau and jump", "fast from the start", "gradual", "nothing"],
+)
+@pytest.mark.parametrize("count", [11, 41])  # of any number of measurements
+def test_a_transition_is_a_jump_that_a_plateau_comes_before(path, ok, says, count):
+    moments = [(i / (count - 1), path(i / (count - 1))) for i in range(count)]
+    same = {"lane": "SGD", "findings": ""}
+    rows = [same | {"epoch": 10 * t, "train_loss": 2 - v, "lambda_hat": 5 + v, "trace": 9 - v, "largest": v} for t, v in moments]
+    verdict = judge(PRESETS["cnn-spectrum"], rows)
+    assert verdict.ok is ok and f". {says[0]} λ̂, trace and eigenvalue" in verdict.text and f"of the time: {says[1]}" in verdict.text
+    assert judge(PRESETS["cnn-spectrum"], rows[:7]).ok is None
+
+
 def test_rescaling_is_judged_by_its_spread():
     cases = tuple(Rescaled(DuplicatedReLU((4, 10, 3), alpha), n=50, batch=10, steps=40) for alpha in (1e-4, 1.0, 1e4))
     verdict = judge(PRESETS["llc-fig6"], Experiment(cases).run())
