@@ -477,12 +477,6 @@ def messages(page: str, query: Mapping[str, str]) -> list[str]:
     return found + strange
 
 
-def hasten(doc) -> None:
-    """Small messages go to the browser at once: by default (Nagle's algorithm) one waits until the one before has been confirmed, some 40 ms."""
-    for connection in list(doc.session_context.session._subscribed_connections):
-        connection._socket.set_nodelay(True)
-
-
 def serve_page() -> pn.viewable.Viewable:
     """A page for one visitor, from the query of its address. A visitor always gets a page, with the reason if it is not the one asked for."""
     query = {name: values[0].decode("utf-8", "replace") for name, values in pn.state.session_args.items() if values}
@@ -494,8 +488,6 @@ def serve_page() -> pn.viewable.Viewable:
     session.view.notices = [*misnamed(query), *session.view.notices]
     session.view.heard = Ponderer(session, session.view.heard).hear
     attendance = tabs.Attendance(session)
-    if doc := pn.state.curdoc:
-        pn.state.onload(lambda: hasten(doc))  # not before: there is no connection yet
 
     def left(context):
         attendance.end()

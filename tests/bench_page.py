@@ -1,7 +1,8 @@
 """How long the page takes from a slider to the repaint, and from an address to the first picture; what a visitor costs.
 
-`make bench`, or `python tests/bench_page.py`. Wall-clock times in headless Chromium on this machine, so they mean something on idle cores only;
-the load is printed. Medians. "drag": the next move comes while the last picture is just painted; "rest": when all that belongs to it is there.
+`make bench`, or `python tests/bench_page.py`, or with the names of some parts, such as `trainings`. Wall-clock times in headless Chromium on this
+machine, so they mean something on idle cores only; the load is printed. Medians. "drag": the next move comes while the last picture is just
+painted; "rest": when all that belongs to it is there.
 """
 
 import os
@@ -10,6 +11,8 @@ import statistics
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
+from urllib.parse import urlencode
 
 from conftest import find_chromium
 from playwright.sync_api import sync_playwright
@@ -75,6 +78,32 @@ SCRUB = """async frames => {
   return times
 }"""
 
+# of a page on networks: one move of a slider: milliseconds until the address has the new value and the words or status that follow are there, and
+# until they are painted
+NETWORK_MOVE = """async (lab, [name, by, place]) => {
+  const slider = lab.querySelector(`input[type=range][name="${name}"]`), words = () => place && lab.querySelector(place).textContent
+  const address = location.search, said = words(), begun = performance.now()
+  const answered = new Promise(done => new MutationObserver((_, watcher) => {
+    if (location.search === address || (place && words() === said)) return
+    watcher.disconnect()
+    const time = performance.now()
+    requestAnimationFrame(() => setTimeout(() => done([time - begun, performance.now() - begun])))
+  }).observe(lab, {attributes: true, childList: true, subtree: true, characterData: true}))
+  slider.value = +slider.value + by
+  slider.dispatchEvent(new Event("input", {bubbles: true}))
+  return answered
+}"""
+
+# for so long: [time of each update of a figure's source], [time of each animation frame]
+WATCH = """async ([name, time]) => {
+  const updates = [], frames = [], source = Bokeh.documents.flatMap(doc => [...doc._all_models.values()]).find(model => model.name === name)
+  const note = () => updates.push(performance.now()), end = performance.now() + time
+  source.properties.data.change.connect(note)
+  while (performance.now() < end) frames.push(await new Promise(requestAnimationFrame))
+  source.properties.data.change.disconnect(note)
+  return [updates, frames]
+}"""
+
 
 def title(text: str) -> None:
     print(f"\n{text}\n{'-' * len(text)}")
@@ -116,32 +145,33 @@ def memory(process) -> float:
     return int(pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def sliders(browser, site, process) -> None:
+def sliders(browser) -> None:
     title("From a slider to the repaint, ms (target: 80 from rest to paint on two idle cores)")
     head("paint", "worst", "compute", "server+wire", "receive", "draw", "paint", "kB", "frames")
-    window = Visitor(browser, site.home)
-    window.page.add_init_script(SPY)
-    window.open()
-    window.page.wait_for_timeout(3000)
-    window.still()
-    for name in ("lr", "w0"):
-        own = compute(name)
-        for how, pause in PAUSE.items():
-            times, used = [], cpu(process)
-            for i in range(MOVES):
-                times.append(window.page.evaluate(MOVE, [name, (3 if i % 2 else -3) * (1 + i % 3)]))
-                window.page.wait_for_timeout(1000 * pause)
-            used = (cpu(process) - used) / MOVES
-            out, first, last, drew, painted, size, frames = medians(times[1:])
-            worst = max(one[4] for one in times[1:])
-            row(f"{name}, {how}", painted, worst, own, first - out - own, last - first, drew - last, painted - drew, size / 1e3, frames,
-                notes=f"{1e3 * used:.0f} ms of server CPU a move")  # fmt: skip
-    title("Scrubbing a run that is there, ms (in the browser alone)")
-    head("code", "to paint")
-    window.page.wait_for_timeout(3000)
-    sent = len(window.sent)
-    row("scrub", *medians(window.page.evaluate(SCRUB, 60)), notes=f"{len(window.sent) - sent} frames sent to the server")
-    window.close()
+    with serving() as (site, process):
+        window = Visitor(browser, site.home)
+        window.page.add_init_script(SPY)
+        window.open()
+        window.page.wait_for_timeout(3000)
+        window.still()
+        for name in ("lr", "w0"):
+            own = compute(name)
+            for how, pause in PAUSE.items():
+                times, used = [], cpu(process)
+                for i in range(MOVES):
+                    times.append(window.page.evaluate(MOVE, [name, (3 if i % 2 else -3) * (1 + i % 3)]))
+                    window.page.wait_for_timeout(1000 * pause)
+                used = (cpu(process) - used) / MOVES
+                out, first, last, drew, painted, size, frames = medians(times[1:])
+                worst = max(one[4] for one in times[1:])
+                row(f"{name}, {how}", painted, worst, own, first - out - own, last - first, drew - last, painted - drew, size / 1e3, frames,
+                    notes=f"{1e3 * used:.0f} ms of server CPU a move")  # fmt: skip
+        title("Scrubbing a run that is there, ms (in the browser alone)")
+        head("code", "to paint")
+        window.page.wait_for_timeout(3000)
+        sent = len(window.sent)
+        row("scrub", *medians(window.page.evaluate(SCRUB, 60)), notes=f"{len(window.sent) - sent} frames sent to the server")
+        window.close()
 
 
 def first_pictures(browser) -> None:
@@ -202,19 +232,64 @@ def classroom(browser) -> None:
     print(f"median {statistics.median(times):.2f}, worst {max(times):.2f}")
 
 
+def trainings(browser) -> None:
+    title("While a training runs: from a slider to the repaint, ms (target: 150 median)")
+    head("answer", "paint", "worst", "server CPU")
+    with serving() as (site, process):
+        race = {"page": "networks", "net.hidden": "8", "data.size": "300", "batch": "4", "epochs": "1000", "look.count": "1"}
+        chains = race | {"epochs": "1", "look.draws": "100000"}
+        dln = {"page": "dln", "t.steps": "200000", "t.every": "100", "t.seed": "3"}
+        for name, query, run, slider, place, figure in (
+            ("networks, nothing runs: a.lr", race, "", "a.lr", "", ""),
+            ("networks, training: a.lr", race, "run", "a.lr", "", "loss-batch-a"),
+            ("networks, chains of λ̂: a.lr", chains, "run", "a.lr", "", ""),
+            ("networks as it opens: a.lr", {"page": "networks", "epochs": "900", "look.count": "1"}, "run", "a.lr", "", "loss-batch-a"),
+            ("deep linear: rank, to λ", dln, "run", "rank", ".says", "loss-run"),
+        ):
+            window = Visitor(browser, site.home)
+            window.page.goto(site.home + "?" + urlencode(query))
+            lab = window.page.locator(".lab[data-drawn]")
+            lab.wait_for()
+            if run:
+                window.page.locator(f"[data-action={run}]").click()
+                window.page.wait_for_selector(".lab[data-running=true]")
+            window.page.wait_for_timeout(3000)
+            times, used, begun = [], cpu(process), time.perf_counter()
+            for i in range(MOVES):
+                times.append(lab.evaluate(NETWORK_MOVE, [slider, 1 if i % 2 else -1, place]))
+                window.page.wait_for_timeout(200 + 37 * (i % 5))  # not in step with the pictures of the training
+            busy = 100 * (cpu(process) - used) / (time.perf_counter() - begun)
+            row(name, *medians(times[1:]), max(one[1] for one in times[1:]), busy, notes="CPU in % of a core")
+            if figure:
+                updates, frames = window.page.evaluate(WATCH, [figure, 6000])
+                worst = [
+                    max((later - earlier for earlier, later in pairwise(frames) if start <= earlier < end), default=0)
+                    for start, end in pairwise(updates)
+                ]
+                every, frame = (statistics.median(later - earlier for earlier, later in pairwise(times)) for times in (updates, frames))
+                print(
+                    f"    at rest: a loss every {every:.0f}, a frame every {frame:.0f}; "
+                    f"the longest frame between two losses: median {statistics.median(worst):.0f}, worst {max(worst):.0f}",
+                    flush=True,
+                )
+            assert lab.get_attribute("data-running") == ("true" if run else "false"), "the training has ended before the last move"
+            window.close()
+
+
 def main() -> None:
     chromium = find_chromium()
     if not chromium:
         sys.exit("no Chromium: install it (Debian: apt-get install chromium) or name it in LAMBDASCAPE_CHROMIUM")
+    parts = {"sliders": sliders, "first": first_pictures, "trainings": trainings, "visitors": visitors, "classroom": classroom}
+    chosen = sys.argv[1:] or list(parts)
+    if unknown := set(chosen) - set(parts):
+        sys.exit(f"{', '.join(sorted(unknown))}: no such part; choose from {', '.join(parts)}")
     warm()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} (above some 0.3 the times below are too long)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        with serving() as (site, process):
-            sliders(browser, site, process)
-        first_pictures(browser)
-        visitors(browser)
-        classroom(browser)
+        for name in chosen:
+            parts[name](browser)
         browser.close()
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")
 
