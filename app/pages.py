@@ -427,9 +427,9 @@ def _networks():
 
 
 def _dln():  # brings torch: 2 s
-    from app import dlnlab
+    from app import dlnpage
 
-    return dlnlab.Session
+    return dlnpage.Session
 
 
 def _llc():

@@ -9,8 +9,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from app import dlnlab
-from app.dlnlab import EXAMPLES, START, Course, DeepLinear, decode, encode
+from app import dlnexact, dlnpage, dlnruns, dlnwords
+from app.dlnlab import EXAMPLES, START, DeepLinear, decode, encode
+from app.dlnruns import Course
 from nets import dln
 from nets.saddle import SaddleToSaddle
 from nets.samplers import MALA, SGLD
@@ -77,11 +78,11 @@ def test_what_is_wrong_costs_itself_only(query, words):
 
 
 def test_a_training_that_is_too_large_is_refused_with_the_number():
-    assert dlnlab.problem(START.training) == ""
-    assert "MB of at most" in dlnlab.problem(replace(START.training, n=10_000_000))
-    assert "MB of at most" in dlnlab.problem(replace(START.training, width=3000))
-    assert "estimates of at most" in dlnlab.problem(replace(START.training, every=1))
-    assert "minutes of at most" in dlnlab.problem(replace(START.training, width=300, steps=1_000_000, every=1000))
+    assert dlnruns.problem(START.training) == ""
+    assert "MB of at most" in dlnruns.problem(replace(START.training, n=10_000_000))
+    assert "MB of at most" in dlnruns.problem(replace(START.training, width=3000))
+    assert "estimates of at most" in dlnruns.problem(replace(START.training, every=1))
+    assert "minutes of at most" in dlnruns.problem(replace(START.training, width=300, steps=1_000_000, every=1000))
     with pytest.raises(ValueError, match="this page has SGLD"):
         DeepLinear(training=replace(SMALL, sampler=MALA()))
 
@@ -91,7 +92,7 @@ def test_a_training_that_is_too_large_is_refused_with_the_number():
 
 def test_the_curves_pass_through_the_present_network():
     for value in (DeepLinear((10, 7, 3, 5, 10), (2, 3, 3, 5)), *(value for _, value in EXAMPLES.values())):
-        found, total = dlnlab.curves(value), dln.learning_coefficient(value.widths, value.rank)
+        found, total = dlnexact.curves(value), dln.learning_coefficient(value.widths, value.rank)
         depth, hidden = len(value.widths) - 2, set(value.widths[1:-1])
         assert (float(total.lam), total.multiplicity) in [row[1:3] for row in found.depth if row[0] == depth]
         assert (float(total.lam), total.multiplicity) in [row[1:3] for row in found.rank if row[0] == value.rank]
@@ -100,7 +101,7 @@ def test_the_curves_pass_through_the_present_network():
 
 
 def test_without_hidden_layers_lambda_is_half_the_parameters():
-    (x, lam, m, _, parameters), *_ = dlnlab.curves(START).depth
+    (x, lam, m, _, parameters), *_ = dlnexact.curves(START).depth
     assert (x, lam, m, parameters) == (0, 50, 1, 100)
 
 
@@ -116,7 +117,7 @@ def test_one_more_layer_never_raises_lambda():
 
 def test_most_of_the_fall_of_random_networks_with_depth_is_that_of_the_regular_part():
     """The slope of log lambda against log depth: more than half of it is there in rank(J)/2 of the lowest point, too (medians of four bins)."""
-    hidden, lam, regular = np.array(dlnlab.cloud().rows, float).T
+    hidden, lam, regular = np.array(dlnexact.cloud().rows, float).T
     bins = np.digitize(hidden, [10, 50, 200])
     middle = [[np.median(values[bins == k]) for k in range(4)] for values in (lam, regular)]
     fall, alone = (np.log(values[0] / values[3]) for values in middle)
@@ -128,17 +129,17 @@ def test_a_local_value_is_called_exact_only_where_it_is():
     """Two layers; at lambda itself; where it meets rank(J)/2. Else it is an upper bound."""
     two, between = EXAMPLES["local"][1], DeepLinear((10, 6, 6, 10), (2, 3, 5))
     for value, proven in ((two, True), (START, True), (EXAMPLES["saddles"][1], True), (between, False)):
-        found = dlnlab.exact(value)
-        assert dlnlab.proven(found) == proven
-        assert ("≤" in dlnlab.says(found)) == (not proven) == ("conjectured" in dlnlab.numbers(found))
-    found = dlnlab.exact(between)
+        found = dlnexact.exact(value)
+        assert dlnwords.proven(found) == proven
+        assert ("≤" in dlnwords.says(found)) == (not proven) == ("conjectured" in dlnwords.numbers(found))
+    found = dlnexact.exact(between)
     assert Fraction(found.ranks.jacobian, 2) < found.here.lam == Fraction(53, 2) > found.total.lam == 26
 
 
 def test_the_sentence_tells_the_exact_values():
-    said = dlnlab.says(dlnlab.exact(START))
+    said = dlnwords.says(dlnexact.exact(START))
     assert "λ = 26 exactly, multiplicity 1." in said and "layer 1 loses 4 and layer 2 loses 4" in said and "λ(w) = 34." in said
-    assert "multiplicity 301" in dlnlab.says(dlnlab.exact(EXAMPLES["multiplicity"][1]))
+    assert "multiplicity 301" in dlnwords.says(dlnexact.exact(EXAMPLES["multiplicity"][1]))
 
 
 # Trainings
@@ -146,28 +147,28 @@ def test_the_sentence_tells_the_exact_values():
 
 def test_a_training_is_computed_once_however_many_watch_it():
     course = Course(SMALL)
-    mine, theirs = dlnlab.follow(course), dlnlab.follow(course)
+    mine, theirs = dlnruns.follow(course), dlnruns.follow(course)
     for _ in range(30):  # in turns
         next(mine, None), next(theirs, None)
     assert course.done and course.steps is None and [frame.step for frame in course.frames] == [0, 100, 200, 300, 400]
     assert [frame.loss for frame in course.frames] == [frame.loss for frame in SMALL.stream()]
-    (last,) = dlnlab.follow(course)
+    (last,) = dlnruns.follow(course)
     assert last.done and len(last.frames) == 5
 
 
 def test_who_comes_back_goes_on_where_the_training_stood_and_who_runs_it_again_begins_anew():
     run = replace(SMALL, seed=99)
-    first = dlnlab.course(run)
+    first = dlnruns.course(run)
     first.advance()
-    assert dlnlab.course(run) is first and dlnlab.course(run, fresh=True) is not first and len(first.frames) == 1
-    for seed in range(dlnlab.KEPT + 3):
-        dlnlab.course(replace(SMALL, seed=seed))
-    assert len(dlnlab._courses) == dlnlab.KEPT
+    assert dlnruns.course(run) is first and dlnruns.course(run, fresh=True) is not first and len(first.frames) == 1
+    for seed in range(dlnruns.KEPT + 3):
+        dlnruns.course(replace(SMALL, seed=seed))
+    assert len(dlnruns._courses) == dlnruns.KEPT
 
 
 def test_a_training_that_diverges_says_why():
     course = Course(replace(SMALL, lr=0.5, steps=2000))
-    *_, last = (seen for seen in dlnlab.follow(course) if not isinstance(seen, float))
+    *_, last = (seen for seen in dlnruns.follow(course) if not isinstance(seen, float))
     assert last.done and "diverged" in course.error
 
 
@@ -248,7 +249,7 @@ def visit(browser, site):
 @pytest.mark.browser
 def test_sliders_move_exact_values_and_each_other(visit):
     window = visit(QUICK).trained()
-    assert all(window.pixels(name)["coloured"] > 100 for name in dlnlab.CELLS)
+    assert all(window.pixels(name)["coloured"] > 100 for name in dlnpage.CELLS)
     before = window.pixels("net")["sum"]
     slider = window.slider("rank")
     slider.focus()
@@ -315,7 +316,7 @@ def test_examples_open_with_their_controls_and_link(visit):
     for name in ("bottleneck", "local"):
         window.page.locator(".story-choice").select_option(name)
         value = EXAMPLES[name][1]
-        window.saying(f"λ = {dlnlab.text_of(dln.learning_coefficient(value.widths, value.rank).lam)} exactly")
+        window.saying(f"λ = {dlnwords.text_of(dln.learning_coefficient(value.widths, value.rank).lam)} exactly")
         window.page.wait_for_function("text => new URLSearchParams(location.search).get('widths') === text", arg=",".join(map(str, value.widths)))
     assert not window.page.locator('figure[data-name="width"]').is_hidden()
     window.type("widths", "4,3")

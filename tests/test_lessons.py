@@ -80,9 +80,10 @@ def aoyagi(widths, rank: int, multiplicity: bool = False) -> float:
 
 
 def local(example: str) -> float:
-    from app import dlnlab
+    from app.dlnexact import exact
+    from app.dlnlab import EXAMPLES
 
-    return dlnlab.exact(dlnlab.EXAMPLES[example][1]).here.lam
+    return exact(EXAMPLES[example][1]).here.lam
 
 
 W = np.linspace(-3, 3, 600_001)
