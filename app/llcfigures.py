@@ -1,6 +1,6 @@
 """The LLC lab's figures: empty ones with named sources, which llcpicture.py fills, and their headings."""
 
-from bokeh.models import LogTicker
+from bokeh.models import FixedTicker, LogTicker
 from bokeh.plotting import figure
 
 from app.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, canvas, source
@@ -37,7 +37,7 @@ def lambda_hat() -> figure:
 def law() -> figure:
     """How nbeta (L - L*) is distributed over the draws, beside Gamma(lambda)."""
     fig = canvas("law", "nβ (L − L*)", "density of its log", x_axis_type="log")
-    fig.xaxis.ticker = LogTicker(num_minor_ticks=0, desired_num_ticks=4)
+    fig.xaxis.ticker = FixedTicker(ticks=[])  # a LogTicker crowds ten decades
     drawn = source("drawn", "x", "y", "zero")
     fig.varea("x", "zero", "y", source=drawn, fill_color=BLUE, fill_alpha=0.25)
     fig.line("x", "y", source=drawn, line_color=BLUE, line_width=1.5)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from app.known import finite
 from app.llcfigures import CELLS
 from app.llclab import EXAMPLES, HEALTHY, SPACING, LLCLab, anchored, columns_of, controls, decode, encode, rows_of, shape
-from app.llcpicture import LINES, Map, Numbers, Picture, map_columns, table
+from app.llcpicture import LINES, Map, Numbers, Picture, map_columns, table, ticks
 from app.llcruns import Task, Tuned, work
 from app.llcwords import board, health_words, known_words, number, says
 from app.page import Session as Base
@@ -97,6 +97,8 @@ class Session(Base):
             for name, (low, high) in shown.spans.items():
                 figure_, _, axis = name.partition("-")
                 self.span(figure_, axis or "x", low, high)
+            if "law" in self.plots and "law" in shown.spans:
+                self.plots["law"].xaxis[0].ticker.ticks = ticks(*shown.spans["law"])
             densest = max([0.0, *shown.columns["drawn"]["y"], *shown.columns["gamma"]["y"]])
             self.span("law", "y", 0, 1.1 * densest or 1)
             self.shown = shown

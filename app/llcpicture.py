@@ -129,6 +129,15 @@ def _histogram(values: np.ndarray) -> tuple[dict, tuple[float, float]]:
     return {"x": x, "y": y, "zero": np.zeros(len(y))}, (float(low), float(2 * high))
 
 
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round numbers on a logarithmic axis: some powers of ten, or 1, 2, 5 times them where there are few."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    powers = [10.0**k for k in range(first, last + 1) if low <= 10.0**k <= high]
+    if len(powers) < 2:
+        return [part * 10.0**k for k in range(first, last + 1) for part in (1, 2, 5) if low <= part * 10.0**k <= high]
+    return powers[:: -(-len(powers) // most)]
+
+
 def _gamma(lam, span: tuple[float, float]) -> dict:
     """x^lambda e^-x / Gamma(lambda): the density of log_e x if x is Gamma(lambda), on a log axis."""
     if lam is None:

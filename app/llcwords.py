@@ -159,14 +159,17 @@ def cell_words(cell: MapCell | None, reference: float | None, base: str) -> str:
     if gone:
         return "every chain died." if cell.dead else "the chains never moved."
     told = f"λ̂ = {estimate_words(cell.mean, cell.stderr)}"
-    if reference is not None:
+    if reference is None:
+        told += "."
+    else:
         off = cell.mean / reference - 1
         size = f"{abs(off):.0%}" if abs(off) < 10 else "far"
-        where = f"{size} {'above' if off > 0 else 'below'} {base}, more than" if share else f"{base} is within"
-        told += f"; {where} two standard errors"
+        told += f"; {size} {'above' if off > 0 else 'below'} {base}, beyond 2 s.e." if share else f"; {base} within 2 s.e."
     if cell.dead:
-        told += f"; {cell.dead} of {cell.of} chains died"
-    return told + (f". Not healthy: {' and '.join(cell.why)}." if cell.why else ".")
+        told += f" {cell.dead} of {cell.of} chains died."
+    if cell.why:
+        told += f" Warned: {', '.join(cell.why)}."
+    return told
 
 
 def board(shown: Map, reference: float | None) -> dict:

@@ -174,6 +174,12 @@ def test_the_law_that_is_drawn_has_the_mass_one_and_the_mean_lambda():
         assert np.trapezoid(curve["x"] * curve["y"], log) == pytest.approx(lam, rel=1e-2)
 
 
+@pytest.mark.parametrize("span", [(1e-10, 5.0), (2e-12, 40.0), (0.11, 30.0), (14.0, 95.0), (0.3, 9.0)])
+def test_ticks_of_the_law_are_round_within_its_axis_and_leave_room(span):
+    found = llcpicture.ticks(*span)
+    assert 2 <= len(found) <= 6 and all(span[0] <= tick <= span[1] and f"{tick:.0e}"[0] in "125" for tick in found)
+
+
 # Runs
 
 
@@ -248,8 +254,8 @@ def test_every_cell_of_the_map_has_words_and_leads_to_its_step_and_temperature()
     right, off, dead = (MapCell(mean, 0.1, died, 2, why) for mean, died, why in ((2.1, 0, ()), (3.0, 1, ("R-hat",)), (math.nan, 2, ("dead",))))
     eps, nbeta = llclab.columns_of(value), llclab.rows_of(value)
     board = llcwords.board(Map(value, {(eps[0], nbeta[0]): right, (eps[0], nbeta[1]): off, (eps[8], nbeta[6]): dead}, False), 2.0)
-    assert board["told"][0][0] == "λ̂ = 2.10 ± 0.10; λ is within two standard errors."
-    assert board["told"][0][1] == "λ̂ = 3.00 ± 0.10; 50% above λ, more than two standard errors; 1 of 2 chains died. Not healthy: R-hat."
+    assert board["told"][0][0] == "λ̂ = 2.10 ± 0.10; λ within 2 s.e."
+    assert board["told"][0][1] == "λ̂ = 3.00 ± 0.10; 50% above λ, beyond 2 s.e. 1 of 2 chains died. Warned: R-hat."
     assert board["told"][8][6] == "every chain died." and board["told"][8][0] == "not computed yet."
     assert board["at"] == [4, 3]
     for i, first in enumerate(board["across"]["values"]):
