@@ -195,8 +195,8 @@ def _line(name: str, label: str, value: str, help: str) -> dict:
     return {"name": name, "label": label, "kind": "text", "value": value, "help": help, "unit": ""}
 
 
-def controls(value: DeepLinear) -> list[dict]:
-    """Groups of fields: the network, its point, the training, how lambda is estimated on the way."""
+def controls(value: DeepLinear, trained: bool = True) -> list[dict]:
+    """Groups of fields: the network, its point; if it is trained, the training, how lambda is estimated on the way."""
     first, *hidden, last = value.widths
     network = [
         _line("widths", "widths", ",".join(map(str, value.widths)), "H₀, H₁, …, H_L: any widths, such as 10,6,6,10"),
@@ -214,11 +214,13 @@ def controls(value: DeepLinear) -> list[dict]:
         ]
     else:
         point = [_line("layers", "ranks", ",".join(map(str, value.layers)), f"The rank of each layer: that {why}.")]
+    exact = [{"title": "Network", "open": True, "items": network}, {"title": "Your point: ranks of layers", "open": True, "items": point}]
+    if not trained:
+        return exact
     items = {item["name"][2:]: item for item in (*lab._items(value.training, "t."), *lab._items(value.training.sampler, "t."))}
     items = {name: item | {"label": LABELS.get(name, item["label"]), "help": HELP.get(name, item["help"])} for name, item in items.items()}
     return [
-        {"title": "Network", "open": True, "items": network},
-        {"title": "Your point: ranks of layers", "open": True, "items": point},
+        *exact,
         {"title": "Training", "mark": "a", "open": True, "items": [items[name] for name in FIRST]},
         {"title": "λ̂ on the way", "open": True, "items": [items[name] for name in ALONG]},
         {"title": "Training, more", "open": False, "items": [items[name] for name in MORE]},

@@ -1,6 +1,6 @@
 """Deep linear networks: exact learning coefficients as sliders move, and saddle-to-saddle training with lambda-hat beside exact lines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 from app import tabs
 from app.dlnexact import Cloud, Curves, Exact, cloud, curves, exact
 from app.dlnfigures import CELLS, TRAINED
-from app.dlnlab import EXAMPLES, START, DeepLinear, controls, decode, encode
+from app.dlnlab import EXAMPLES, START, controls, decode, encode
 from app.dlnruns import Failed, Seen, Watch, course, duration, problem, seconds, touch
 from app.dlnwords import DRAWN, PROVEN, SADDLE, numbers, says, text_of
 from app.live import IDLE
@@ -26,15 +26,6 @@ class Table(NamedTuple):
     """The values beside each other, in Markdown."""
 
     text: str
-
-
-def work(value: DeepLinear) -> Iterator:
-    """Numbers first, then curves; words once nothing moves."""
-    found = exact(value)
-    yield found
-    yield curves(value)
-    yield IDLE
-    yield Table(numbers(found))
 
 
 class Session(Base):
@@ -61,6 +52,8 @@ class Session(Base):
 
     def joined(self, tab: tabs.Tab) -> None:
         """The browser tab is known: the training it has goes on here, and this page's outlives the page."""
+        if not self.trained:
+            return  # a frame that shows nothing of the tab's training leaves it alone
         self.tab, before = tab, tab.get(self.page)
         if isinstance(before, Watch) and before.course and before is not self.watch and (not self.given or before.course.run == self.value.training):
             self.watch.close()
@@ -71,7 +64,7 @@ class Session(Base):
             self.tell()
             return
         tab.keep(self.page, self.watch)
-        if self.watch.course is None and self.trained and not problem(self.value.training) and seconds(self.value.training) <= SOON:
+        if self.watch.course is None and not problem(self.value.training) and seconds(self.value.training) <= SOON:
             self.train()  # not before: the tab may have one that goes on
 
     def left(self) -> None:
@@ -87,28 +80,38 @@ class Session(Base):
         return encode(value)
 
     def controls(self, value):
-        return controls(value)
+        return controls(value, self.trained)
 
     def shape(self, value):
         return len(value.widths)
 
     def work(self, value, stale):
-        yield from work(value)
-        if "cloud" in self.plots and not len(self.sources["cloud-lam"].data["x"]):
+        """Numbers first, then curves; words once nothing moves. What no figure of the page shows is not computed."""
+        found = exact(value)
+        yield found
+        if self.shows(*Curves._fields):
+            yield curves(value)
+        yield IDLE
+        yield Table(numbers(found))
+        if self.shows("cloud") and not len(self.sources["cloud-lam"].data["x"]):
             yield cloud()
 
     def changed(self, before) -> None:
         touch()
         self.latest(self.value)
         run, course = self.value.training, self.watch.course
-        if course is None or (self.watch.phase != "running" and not course.frames):
+        if self.trained and (course is None or (self.watch.phase != "running" and not course.frames)):
             self.lines(run)
         self.tell()
 
     @property
     def trained(self) -> bool:
         """Whether a figure of the training is on the page."""
-        return any(name in self.plots for name in TRAINED)
+        return self.shows(*TRAINED)
+
+    def shows(self, *names: str) -> bool:
+        """Whether one of these figures is on the page."""
+        return any(name in self.plots for name in names)
 
     def hear(self, message) -> None:
         super().hear(message)
@@ -117,6 +120,8 @@ class Session(Base):
             self.train()  # an example was asked for by name
 
     def act(self, action: str) -> None:
+        if not self.trained:
+            return
         watch, run = self.watch, self.value.training
         match action, watch.phase:
             case "run", _:
@@ -293,6 +298,9 @@ class Session(Base):
 
     def tell(self) -> None:
         """Buttons and progress."""
+        if not self.trained:
+            self.report("")
+            return
         run, watch, asked = self.value.training, self.watch, self.watch.course
         if asked and asked.done and watch.phase == "running" and not asked.error:
             watch.phase = "done"  # while nobody looked

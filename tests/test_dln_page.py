@@ -9,14 +9,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from app import dlnexact, dlnpage, dlnruns, dlnwords
+from app import dlnexact, dlnpage, dlnruns, dlnwords, tabs
 from app.dlnlab import EXAMPLES, START, DeepLinear, decode, encode
 from app.dlnruns import Course
+from app.live import Latest
 from nets import dln
 from nets.saddle import SaddleToSaddle
 from nets.samplers import MALA, SGLD
 
 SMALL = SaddleToSaddle(steps=400, every=100, draws=20)
+SHORT = {"t.steps": "400", "t.every": "100", "t.draws": "20"}
 
 
 # The state
@@ -189,6 +191,36 @@ def test_the_text_quotes_what_short_chains_read():
         assert reading(rank, 1e-7, 1000) == pytest.approx(rank * (10 - rank) / 2, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("figures", "computed"), [("net,depth", {"curves"}), ("net", set()), ("net,cloud", {"cloud"}), ("singular", {"course"}), ("", None)]
+)
+def test_a_frame_computes_nothing_that_none_of_its_figures_shows(figures, computed, monkeypatch):
+    """Whatever its visitor does, and a training that the same tab has on another page goes on."""
+    called = set()
+
+    def counted(name):
+        original = getattr(dlnpage, name)
+        monkeypatch.setattr(dlnpage, name, lambda *args: called.add(name) or original(*args))
+
+    for name in ("curves", "cloud", "course"):
+        counted(name)
+    page = dlnpage.Session(SHORT | {"widget": "dln", "figures": figures})
+    tab, other, asked = tabs.arrive("one", page), dlnruns.Watch(), []
+    tab.keep("dln", other)
+    monkeypatch.setattr(Latest, "__call__", lambda latest, value: asked.append(value))  # what would go to the threads
+    page.joined(tab)
+    for message in ({"set": {"rank": "3"}}, {"example": "saddles"}, {"action": "run"}, {"action": "another"}, {"open": "rank=1&t.steps=500"}):
+        page.hear(message)
+    for result in page.work(page.value, lambda: False):
+        if not isinstance(result, float):
+            page.show(result)
+    assert called == ({"curves", "cloud", "course"} if computed is None else computed)
+    assert page.trained == ("course" in called) == any(isinstance(value, Course) for value in asked)
+    assert (tab.get("dln") is other) == (other.latest.phase != "closed") == (page.view.actions == []) == (not page.trained)
+    monkeypatch.setattr(tabs, "GRACE", 0)
+    tabs.leave(tab, page)
+
+
 # In a browser
 
 
@@ -335,7 +367,8 @@ def test_a_hostile_link_gives_a_live_page_with_notices(visit):
 @pytest.mark.browser
 def test_a_frame_without_a_training_starts_none(visit):
     window = visit(QUICK, widget="dln", figures="net,depth")
-    window.state("Not trained yet")
+    window.saying("λ = 26")
+    assert window.page.locator("[data-action]").count() == 0 and window.page.locator('[id="field-t.lr"]').count() == 0
     assert window.visible() == {"net", "depth"} and not window.page.locator("header").is_visible()
 
 
