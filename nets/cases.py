@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -23,7 +23,8 @@ from nets.linear_target import LinearTarget
 from nets.models import MLP, DuplicatedReLU, MinimallySingular, ReducedRank
 from nets.module_target import module_target
 from nets.saddle import LinearBatches, SaddleToSaddle
-from nets.samplers import MALA, SGLD, DiagonalSGLD, Sampler
+from nets.samplers import MALA, SGLD, DiagonalSGLD, Sampler, walk
+from nets.watch import Watched
 
 UNIFORM = 100 / 3  # E x_i^2 of x uniform on [-10, 10]
 POOL = 100_000  # inputs in memory that batches are drawn from; labels are exact, so that n enters through n beta only
@@ -156,7 +157,8 @@ def _trained(network: dln.Network, seed: int) -> dln.Network:
 class Trace(Case):
     """nbeta (L - L*) of one long chain of SGLD from a random deep linear network, in `bins` means, and how acceptable its steps were.
 
-    Columns: order, step, trace (mean over the bin), lambda_global, lambda_local, regular, acceptance (of the whole run).
+    Columns: order, step, trace (mean over the bin), lambda_global, lambda_local, regular, acceptance (of a Metropolis test on the step at the end of
+    each bin, averaged over the run), acceptance_now (of this one).
     """
 
     order: str = "1k"
@@ -172,13 +174,17 @@ class Trace(Case):
     def stream(self, content=None):
         yield Part(0.0)
         known, run = RandomLinear(self.order, self.seed, device=self.device).prepare()
-        for part in found(replace(run, draws=self.steps, burn_in=0)):
-            if isinstance(part, Part):
-                yield part
-        values = part.nbeta * (part.losses - part.baselines)[0]
+        watched = Watched(run.sampler, run.target, run.nbeta, 1, run.batch, run.seed, self.steps, self.bins)
+        losses = []
+        for draws in walk(run.target, watched, run.nbeta, 1, self.steps, run.batch, run.seed):
+            losses.append((draws.losses - draws.baselines)[0].double().cpu().numpy())
+            yield Part(min(0.99, draws.step / self.steps))
+        values, ends = run.nbeta * np.concatenate(losses), [made + 1 for made, *_ in watched.rows]
+        acceptance = np.array([looked[2][0] for looked in watched.rows])
+        mean = float(acceptance.mean())
         rows = [
-            {**known, "step": int(bin[-1]) + 1, "trace": float(values[bin].mean()), "acceptance": part.acceptance}
-            for bin in np.array_split(np.arange(self.steps), min(self.bins, self.steps))
+            {**known, "step": end, "trace": float(part.mean()), "acceptance": mean, "acceptance_now": float(now)}
+            for end, part, now in zip(ends, np.split(values, ends[:-1]), acceptance, strict=True)
         ]
         yield Part(1.0, tuple(rows))
 

@@ -337,7 +337,10 @@ PRESETS: tuple[Preset, ...] = (
         Experiment(tuple(Trace(order, seed, TABLE_1[order].steps) for order in TABLE_1 for seed in range(4))),
         Experiment(tuple(Trace(order, seed, 3000 if order == "1k" else 2000) for order in ("1k", "10k") for seed in range(3))),
         _flat_traces,
-        (Panel("nβ (L − L*) along the chain", "step", "trace", ("order", "seed"), exact=("lambda_global", "regular"), logy=True),),
+        (
+            Panel("nβ (L − L*) along the chain", "step", "trace", ("order", "seed"), exact=("lambda_global", "regular"), logy=True),
+            Panel("Acceptable steps along the chain", "step", "acceptance_now", ("order", "seed")),
+        ),
     ),
     made(
         "llc-fig9",

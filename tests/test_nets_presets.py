@@ -18,7 +18,7 @@ import torch
 from app import networks
 from app.__main__ import main
 from app.claims import claims
-from nets.cases import Depths, Rescaled, Saddles, Singular, Sizes, Volumes
+from nets.cases import Depths, RandomLinear, Rescaled, Saddles, Singular, Sizes, Trace, Volumes
 from nets.data import Digits
 from nets.experiment import Case, Experiment, Part
 from nets.lanes import LambdaHat, Lanes
@@ -170,6 +170,17 @@ def test_a_higher_value_at_the_same_epoch_that_is_the_same_at_the_same_loss_does
     assert judge(PRESETS["ngd-fig2"], higher).ok is True
     ended = [*rows, {"lane": "NGD", "step": 9, "epoch": 9.0, "ended": "step 9: loss = nan"}]
     assert judge(PRESETS["ngd-fig2"], ended).ok is None and "diverged" in judge(PRESETS["ngd-fig2"], ended).text
+
+
+def test_a_trace_is_the_chain_of_the_estimate_in_bins_with_the_looks_it_was_looked_at():
+    rows = Experiment((Trace("1k", 3, steps=203),)).run()
+    _, run = RandomLinear("1k", 3).prepare()
+    estimate = replace(run, draws=203, burn_in=0).run()
+    ends = [row["step"] for row in rows]
+    bins = np.split(estimate.nbeta * (estimate.losses - estimate.baselines)[0], ends[:-1])
+    assert len(rows) == 40 and ends[-1] == 203 and [row["trace"] for row in rows] == [values.mean() for values in bins]
+    assert np.mean([row["acceptance_now"] for row in rows]) == pytest.approx(estimate.acceptance, rel=1e-12)
+    assert len({row["acceptance_now"] for row in rows}) > 20 and {row["acceptance"] for row in rows} == {rows[0]["acceptance"]}
 
 
 def test_on_linear_scales_a_constant_factor_is_a_slope():
