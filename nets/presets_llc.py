@@ -115,6 +115,8 @@ def _on_the_diagonal(rows: Sequence[Row], limit: float = 0.1) -> Verdict:
                 ok.append(abs(b - 1) < limit)
             how = "SGLD as there" if method == "paper" else "exact MALA"
             parts.append(f"{order}, {how}: {b:.3f} ± {error:.2g} times the global value, {local:.3f} times the local one{_lost(those)}")
+            early = sum("not equilibrated" in row.get("findings", "") for row in those)
+            parts[-1] += f" ({early} of {len(those)} are not in equilibrium)" if early else ""
     if not ok:
         raise Unclear("Fewer than four estimates of an order are done.")
     return Verdict(all(ok), f"Slopes of λ̂ through the origin. {'; '.join(parts)}.")

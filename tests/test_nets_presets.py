@@ -195,6 +195,8 @@ def test_on_linear_scales_a_constant_factor_is_a_slope():
     verdict = judge(preset, rows)
     assert verdict.ok is False and f"SGLD as there: {0.8 + offset:.3f} ± " in verdict.text and f"MALA: {1 + offset:.3f} ± " in verdict.text
     assert f"{0.4 + offset / 2:.3f} times the local one" in verdict.text
+    young = [row | {"findings": "not equilibrated, few draws"} if row["method"] == "MALA" else row for row in rows]
+    assert judge(preset, young).text.count("(8 of 8 are not in equilibrium)") == 1
     swapped = [row | {"method": {"paper": "MALA", "MALA": "paper"}[row["method"]]} for row in rows]
     assert judge(preset, swapped).ok is True
     assert judge(preset, rows[:3]).ok is None and preset.run == PRESETS["llc-fig1"].run
