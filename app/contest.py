@@ -27,7 +27,7 @@ from nets.matching import matched
 from nets.module_target import module_target
 from nets.probes import Eigenvalues, HessianTrace, TopEigenvalues
 from nets.samplers import SGLD
-from nets.training import Scores
+from nets.training import Progress, Scores
 
 log = logging.getLogger(__name__)
 PIECE = 0.05  # seconds of work before others have their turn, unless a single piece takes longer
@@ -177,20 +177,6 @@ class Contest:
 # What is seen
 
 
-class Row(NamedTuple):
-    """One lane at a frame: of `nets.training.Progress`, numbers only; scores None where they were not taken."""
-
-    step: int
-    epoch: float
-    loss: float
-    norm: float
-    cosine: float
-    smallest: float
-    rho: float
-    train: Scores | None
-    test: Scores | None
-
-
 class Look(NamedTuple):
     """One lane after an epoch: lambda-hat, tr H, their standard errors; warnings: what is wrong with the chains."""
 
@@ -213,7 +199,7 @@ class Look(NamedTuple):
 class History:
     """All that was seen of a race; written by one thread, read by others, who take the length of a list first."""
 
-    rows: tuple[list[Row], list[Row]] = field(default_factory=lambda: ([], []))
+    rows: tuple[list[Progress], list[Progress]] = field(default_factory=lambda: ([], []))  # frames, without their state
     looks: tuple[list[Look], list[Look]] = field(default_factory=lambda: ([], []))
     spectra: list[tuple[float, tuple[Eigenvalues | None, Eigenvalues | None]]] = field(default_factory=list)  # (epoch, of both lanes)
     ended: tuple[str | None, str | None] = (None, None)  # why a lane has diverged
@@ -279,7 +265,7 @@ def _note(history: History, standings: Standings) -> None:
     for rows, lane, ended in zip(history.rows, standings.lanes, standings.ended, strict=True):
         new = not rows or (lane.step > rows[-1].step and (lane.train or ended or lane.step - rows[-1].step >= history.steps / ROWS))
         if new:
-            rows.append(Row(*lane[:1], *lane[2:10]))
+            rows.append(lane._replace(seconds_left=math.nan, state=None))  # the network moves on
 
 
 def _descents(standings: Standings) -> list[list[int]]:

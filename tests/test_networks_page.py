@@ -16,14 +16,14 @@ import pytest
 pytest.importorskip("torch", reason="no torch: pip install -e '.[nets]'")
 from app import contest as contests
 from app import netfigures, netlab, tabs
-from app.contest import Contest, History, Look, Looks, Net, Racing, Row, Samples, run, sentence, verdict
+from app.contest import Contest, History, Look, Looks, Net, Racing, Samples, run, sentence, verdict
 from app.netlab import EXAMPLES, decode, encode
 from nets import KFAC, OPTIMISERS, SGD, FisherNGD, OnlineNGD
 from nets.estimate import Estimation
 from nets.losses import LOSSES
 from nets.module_target import module_target
 from nets.samplers import SGLD
-from nets.training import Scores
+from nets.training import Progress, Scores
 
 QUICK = Looks(count=2, draws=20, burn_in=5, chains=2, vectors=3)
 SMALL = Contest(Samples(size=300), Net(hidden="8"), epochs=3, batch=50, looks=QUICK)
@@ -274,7 +274,8 @@ def test_every_source_of_a_figure_is_filled_by_name_and_no_curve_is_long():
     columns = netfigures.sources(SMALL, ran(SMALL))
     there = {renderer.data_source.name: renderer.data_source.column_names for cell in netfigures.CELLS.values() for renderer in cell.make().renderers}
     assert {name: set(found) for name, found in columns.items()} == {name: set(found) for name, found in there.items()}
-    many = History(rows=tuple([Row(i, i / 10, 1.0, 0.1, 1.0, 1.0, math.nan, None, None) for i in range(5000)] for _ in range(2)))
+    frame = Progress(0, 5000, 0.0, 1.0, 0.1, 1.0, 1.0, math.nan, None, None, (), math.nan, None)
+    many = History(rows=tuple([frame._replace(step=i, epoch=i / 10) for i in range(5000)] for _ in range(2)))
     curve = netfigures.sources(SMALL, many)["norm-a"]["x"]
     assert len(curve) <= netfigures.POINTS + 1 and curve[-1] == 499.9
 
