@@ -74,7 +74,10 @@ class Latest:
             self.timer.cancel()
             self.timer = None
         self.phase = "busy"
-        jobs().submit(self._next)
+        try:
+            jobs().submit(self._next)
+        except RuntimeError:  # the process ends, and takes no more work
+            self.phase = "closed"
 
     def _wait(self, phase: str, seconds: float) -> None:  # with the lock held
         def resume():

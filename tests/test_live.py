@@ -365,3 +365,12 @@ def test_while_the_visitor_is_away_nothing_further_is_computed_and_then_it_goes_
     assert len(screen.results) == 3
     here.set()
     assert screen.until(lambda seen: len(seen) == 6)[-1] == ("a", 5) and gates.begun == ["a"]
+
+
+def test_at_the_end_of_the_process_a_late_wish_is_closed_without_a_word(screen, latest, monkeypatch):
+    ended = ThreadPoolExecutor(1)
+    ended.shutdown()
+    monkeypatch.setattr(live, "jobs", lambda: ended)
+    ask = latest(lambda value: iter([value]))
+    ask(1)
+    assert ask.stale and ask.phase == "closed" and screen.results == []
