@@ -244,7 +244,8 @@ def trainings(browser) -> None:
             ("networks, training: a.lr", race, "run", "a.lr", "", "loss-batch-a"),
             ("networks, chains of λ̂: a.lr", chains, "run", "a.lr", "", ""),
             ("networks as it opens: a.lr", {"page": "networks", "epochs": "900", "look.count": "1"}, "run", "a.lr", "", "loss-batch-a"),
-            ("deep linear: rank, to λ", dln, "run", "rank", ".says", "loss-run"),
+            ("deep linear, nothing runs: to λ", dln, "", "rank", ".says", ""),
+            ("deep linear, training: to λ", dln, "run", "rank", ".says", "loss-run"),
         ):
             window = Visitor(browser, site.home)
             window.page.goto(site.home + "?" + urlencode(query))
@@ -253,7 +254,7 @@ def trainings(browser) -> None:
             if run:
                 window.page.locator(f"[data-action={run}]").click()
                 window.page.wait_for_selector(".lab[data-running=true]")
-            window.page.wait_for_timeout(3000)
+            window.page.wait_for_timeout(2000)
             times, used, begun = [], cpu(process), time.perf_counter()
             for i in range(MOVES):
                 times.append(lab.evaluate(NETWORK_MOVE, [slider, 1 if i % 2 else -1, place]))
@@ -261,7 +262,7 @@ def trainings(browser) -> None:
             busy = 100 * (cpu(process) - used) / (time.perf_counter() - begun)
             row(name, *medians(times[1:]), max(one[1] for one in times[1:]), busy, notes="CPU in % of a core")
             if figure:
-                updates, frames = window.page.evaluate(WATCH, [figure, 6000])
+                updates, frames = window.page.evaluate(WATCH, [figure, 4000])
                 worst = [
                     max((later - earlier for earlier, later in pairwise(frames) if start <= earlier < end), default=0)
                     for start, end in pairwise(updates)
@@ -273,6 +274,9 @@ def trainings(browser) -> None:
                     flush=True,
                 )
             assert lab.get_attribute("data-running") == ("true" if run else "false"), "the training has ended before the last move"
+            if run:
+                window.page.locator("[data-action=stop]").click()  # else it goes on for a while, and the next one would share the cores with it
+                window.page.wait_for_timeout(500)
             window.close()
 
 
