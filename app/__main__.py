@@ -66,10 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         "--out",
         action="append",
         metavar="FILE",
-        help=f"write the result to a file: {', '.join(export.SUFFIXES)}; of networks .npz, .csv, .json, .png, .svg, .pdf; may be given again",
+        help=f"write the result to a file: {', '.join(export.SUFFIXES)}; of networks .npz, .csv, .json, .png, .svg, .pdf, .html; may be given again",
     )
     run.add_argument("--resume", action="store_true", help="go on with a run of networks that was interrupted, from the checkpoint beside --out")
     run.add_argument("--json", action="store_true", help="print a machine-readable summary")
+    keep.add_argument("--quick", action="store_true", help="the smaller run of a preset of networks, which shows the same")
     keep.add_argument("--out", metavar="FILE", required=True, help=f"the file: {', '.join(export.SUFFIXES)}")
     return parser
 
@@ -173,6 +174,11 @@ def _run_networks(options, stage) -> None:
 
 
 def _export(options, stage) -> None:
+    if options.name in claims():
+        _run_networks(argparse.Namespace(**vars(options) | {"out": [options.out], "every": None, "resume": False, "json": False}), stage)
+        return
+    if options.quick:
+        raise ValueError("--quick is for presets of networks; set n and steps yourself, e.g. --set n=100 --set steps=50")
     preset, lab, messages = _lab(options)
     path = export.checked(options.out)
     for message in messages:
@@ -201,7 +207,9 @@ def _lab(options):
     else:
         query = dict(parse_qsl(options.name.partition("?")[2] or options.name))
         if query.get("page", "") not in ("", "landscape"):
-            raise ValueError(f"page = {query['page'][:40]!r}: only the landscape lab can be exported; leave page out of the query")
+            raise ValueError(
+                f"page = {query['page'][:40]!r}: only the landscape lab is exported from a link; leave page out of the query, or export a preset of networks"
+            )
         preset = PRESETS.get(query.get("preset", ""))
         alone = preset and set(query) <= {"v", "preset", *FRAME}
         lab, messages = (from_preset(preset.name), []) if alone else decode(query)

@@ -1,10 +1,12 @@
 """The figure of a preset of networks: its `Panel`s over its rows, with what is exact as lines, drawn by Matplotlib alone."""
 
+import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from nets.experiment import Row
 from nets.verdict import Panel, Preset, Verdict, column, where
@@ -23,9 +25,37 @@ def draw(preset: Preset, rows: Sequence[Row], path: str, verdict: Verdict, share
     figure(preset, rows, verdict, share).savefig(path, dpi=140, facecolor="white")
 
 
-def figure(preset: Preset, rows: Sequence[Row], verdict: Verdict, share: float = 1.0) -> Figure:
-    """Panels on a grid under the title and what was found; one that waits for rows of a kind that is not there is left out."""
-    panels = [panel for panel in preset.panels if not panel.only or where(rows, **dict(panel.only))] or preset.panels[:1]
+def recorded(preset: Preset, rows: Sequence[Row], verdict: Verdict, share: float = 1.0, most: int = 20) -> Iterator[tuple[str, bytes]]:
+    """(how far, PNG) as the run went on, `most` at most, all on the axes of its end: by epoch or step where the rows have one, else row by row."""
+    for label, part in moments(rows, most):
+        drawn, small = io.BytesIO(), io.BytesIO()
+        figure(preset, part, verdict, share, rows).savefig(drawn, format="png", dpi=90, facecolor="white")
+        Image.open(drawn).convert("RGB").quantize(64).save(small, "PNG", optimize=True)  # a third of the bytes
+        yield label, small.getvalue()
+
+
+def moments(rows: Sequence[Row], most: int) -> Iterator[tuple[str, list[Row]]]:
+    """What there was until then, and its name; the last is everything."""
+    for name in ("epoch", "step"):
+        values = sorted({row[name] for row in rows if row.get(name) is not None})
+        if len(values) > 2 and all(name in row for row in rows):
+            for i in _spread(len(values), most):
+                yield f"{name} {values[i]:,.6g}", [row for row in rows if row[name] is None or row[name] <= values[i]]
+            return
+    for i in _spread(len(rows), most):
+        yield f"{i + 1} of {len(rows)}", list(rows[: i + 1])
+
+
+def _spread(count: int, most: int) -> list[int]:
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
+
+
+def figure(preset: Preset, rows: Sequence[Row], verdict: Verdict, share: float = 1.0, whole: Sequence[Row] | None = None) -> Figure:
+    """Panels on a grid under the title and what was found; one that waits for rows of a kind that is not there is left out.
+
+    whole: rows whose panels and axes these ones are drawn on.
+    """
+    panels = [panel for panel in preset.panels if not panel.only or where(whole or rows, **dict(panel.only))] or preset.panels[:1]
     count = len(panels)
     columns = min(count, 3 if count == 3 else 2)
     lines = textwrap.wrap(f"Claim: “{preset.claim}”", 62 * columns) + textwrap.wrap(verdict.text, 62 * columns)
@@ -39,7 +69,15 @@ def figure(preset: Preset, rows: Sequence[Row], verdict: Verdict, share: float =
     left = 0.8 / (5.4 * columns)
     made.subplots_adjust(left, 0.6 / height, 1 - 0.15 / (5.4 * columns), 1 - (head + 0.35) / height, 0.25, 0.4)
     for axes, panel in zip(grid.flat, panels, strict=False):
+        if whole is None:
+            _panel(axes, panel, rows)
+            continue
+        _panel(axes, panel, whole)
+        ends = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
+        for artist in (*axes.containers, *axes.lines, *axes.collections):
+            artist.remove()
         _panel(axes, panel, rows)
+        axes.set(**ends)
     for axes in grid.flat[count:]:
         axes.set_visible(False)
     made.text(left, 1 - 0.35 / height, preset.title, fontsize=14, weight="bold")

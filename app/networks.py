@@ -24,7 +24,7 @@ from nets.experiment import Experiment, Row
 from nets.presets import PRESETS, Preset, judge
 
 PICTURES = (".png", ".svg", ".pdf")
-SUFFIXES = (".npz", ".csv", ".json", *PICTURES)
+SUFFIXES = (".npz", ".csv", ".json", *PICTURES, ".html")
 SAVED = 30.0  # seconds between checkpoints
 SIMPLE = (bool, int, float, str, type(None))
 
@@ -284,6 +284,12 @@ def write(preset: Preset, experiment: Experiment, settings, rows: Sequence[Row],
             elif suffix == ".npz":
                 head = summary(preset, experiment, settings, rows, share) | {"rows": len(rows)}
                 np.savez_compressed(target, run=np.array(export.strict_json(head)), **arrays(rows))
+            elif suffix == ".html":
+                from app.netplots import recorded
+                from app.standalone import Picture, slides
+
+                frames = (Picture(*frame) for frame in recorded(preset, rows, judge(preset, rows), share))
+                pathlib.Path(target).write_text(slides(frames, preset.title, preset.cite), encoding="utf-8")
             else:
                 from app.netplots import draw
 

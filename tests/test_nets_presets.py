@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from app import networks
+from app import netplots, networks
 from app.__main__ import main
 from app.claims import claims
+from app.netplots import moments
 from nets.cases import Depths, RandomLinear, Rescaled, Saddles, Singular, Sizes, Trace, Volumes
 from nets.data import Digits
 from nets.experiment import Case, Experiment, Part
@@ -399,6 +400,37 @@ def test_a_preset_runs_and_writes_tables_and_figures(small, tmp_path, capsys):
     assert len(os.listdir(tmp_path)) == 6, "no checkpoint is left of a run that is done"
     assert main(["run", "ngd-fig2"]) == 0
     assert small.claim in capsys.readouterr().out
+
+
+def test_a_preset_is_exported_as_recorded_frames_with_a_slider(small, tmp_path, capsys):
+    out = tmp_path / "a.html"
+    assert main(["export", "ngd-fig2", "--quick", "--out", str(out)]) == 0
+    assert "Written" in capsys.readouterr().out and len(os.listdir(tmp_path)) == 1
+    text = out.read_text()
+    state = json.loads(text.partition('id="state">')[2].partition("</script>")[0])
+    epochs = sorted({row["epoch"] for row in small.quick.run()})
+    assert state["kind"] == "slides" and [frame["label"] for frame in state["frames"]] == [f"epoch {epoch:,.6g}" for epoch in epochs]
+    assert all(frame["image"].startswith("data:image/png;base64,") for frame in state["frames"]) and len(text) < 1_500_000
+
+
+def test_moments_of_a_run_hold_what_there_was_until_then():
+    rows = [{"lane": lane, "epoch": epoch, "y": 1} for lane in "ab" for epoch in range(50)]
+    found = list(moments(rows, 6))
+    assert [label for label, _ in found] == [f"epoch {epoch}" for epoch in (0, 10, 20, 29, 39, 49)] and found[-1][1] == rows
+    assert all(part == [row for row in rows if row["epoch"] <= last] for (_, part), last in zip(found, (0, 10, 20, 29, 39, 49), strict=True))
+    plain = [{"y": i} for i in range(3)]
+    assert list(moments(plain, 6)) == [("1 of 3", plain[:1]), ("2 of 3", plain[:2]), ("3 of 3", plain)]
+
+
+def test_frames_of_a_recording_lie_on_the_axes_of_its_end(small):
+    rows = small.run.run()
+    verdict = judge(small, rows)
+    whole = netplots.figure(small, rows, verdict)
+    for _, part in moments(rows, 3):
+        made = netplots.figure(small, part, verdict, 1.0, rows)
+        assert [(axes.get_xlim(), axes.get_ylim()) for axes in made.axes] == [(axes.get_xlim(), axes.get_ylim()) for axes in whole.axes]
+        drawn = max(len(line.get_xdata()) for line in made.axes[0].lines)
+        assert drawn == max(sum(row["lane"] == lane for row in part) for lane in {row["lane"] for row in part})
 
 
 def test_ctrl_c_keeps_what_is_done_and_resume_ends_as_if_nothing_had_happened(small, tmp_path, capsys, monkeypatch):
