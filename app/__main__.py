@@ -208,7 +208,8 @@ def _lab(options):
         query = dict(parse_qsl(options.name.partition("?")[2] or options.name))
         if query.get("page", "") not in ("", "landscape"):
             raise ValueError(
-                f"page = {query['page'][:40]!r}: only the landscape lab is exported from a link; leave page out of the query, or export a preset of networks"
+                f"page = {query['page'][:40]!r}: only the landscape lab is exported from a link; "
+                "leave page out of the query, or give the name of a preset of networks"
             )
         preset = PRESETS.get(query.get("preset", ""))
         alone = preset and set(query) <= {"v", "preset", *FRAME}
