@@ -545,7 +545,7 @@ def test_settings_reach_every_place_where_the_value_is_the_same():
         (["ngd-fig2", "--every", "5"], "leave --every out"),
         (["ngd-fig2", "--resume"], "give the --out FILE"),
         (["ngd-fig2", "--resume", "--out", "nothing.csv"], "there is no such file"),
-        (["ngd-fig2", "--out", "a.html"], "choose one of .npz, .csv, .json"),
+        (["ngd-fig2", "--out", "a.gif"], "choose one of .npz, .csv, .json"),
         (["fig1-escape", "--resume"], "leave --resume out"),
     ],
 )
