@@ -27,7 +27,7 @@ serve: $(VENV)/.serve
 test: $(VENV)/.test
 	@$(PY) -m dynamics.warm
 	$(PY) -m pytest -n 2 -m "not browser" $(ARGS) || [ $$? -eq 5 ]
-	$(PY) -m pytest -n 2 --dist loadfile -m browser $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest -m browser $(ARGS) || [ $$? -eq 5 ]
 
 bench: $(VENV)/.bench
 	@for script in tests/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

