@@ -37,6 +37,8 @@ class Session(Base):
     start = START
     examples = EXAMPLES
     examples_label = "Your own network: or choose an example …"
+    decode = staticmethod(decode)
+    encode = staticmethod(encode)
 
     def __init__(self, query: dict[str, str]):
         self.given = "preset" in query or any(name.startswith("t.") for name in query)  # the address says which training
@@ -72,12 +74,6 @@ class Session(Base):
             self.watch.close()
         elif self.watch.page is self:
             self.watch.page = None
-
-    def decode(self, query, before):
-        return decode(query, before)
-
-    def encode(self, value):
-        return encode(value)
 
     def controls(self, value):
         return controls(value, self.trained)

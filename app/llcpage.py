@@ -19,21 +19,11 @@ class Session(Base):
     headings = ("Health", "What is known")
     start = HEALTHY
     examples = EXAMPLES
-
-    def decode(self, query, before):
-        return decode(query, before)
-
-    def encode(self, value):
-        return encode(value)
-
-    def controls(self, value):
-        return controls(value)
-
-    def shape(self, value):
-        return shape(value)
-
-    def work(self, task, stale):
-        return work(task, stale)
+    decode = staticmethod(decode)
+    encode = staticmethod(encode)
+    controls = staticmethod(controls)
+    shape = staticmethod(shape)
+    work = staticmethod(work)
 
     def opened(self):
         self.shown: Picture | None = None

@@ -370,6 +370,9 @@ class Session(Base):
     headings = ("In numbers", "What is compared")
     start = Contest()
     examples = EXAMPLES
+    decode = staticmethod(decode)
+    encode = staticmethod(encode)
+    controls = staticmethod(controls)
 
     def __init__(self, query: dict[str, str]):
         self.tab: Tab | None = None
@@ -378,15 +381,6 @@ class Session(Base):
         self.asked = -math.inf
         self.bare = not set(query) - set(state.FRAME)
         super().__init__(query)
-
-    def decode(self, query, before):
-        return decode(query, before)
-
-    def encode(self, value):
-        return encode(value)
-
-    def controls(self, value):
-        return controls(value)
 
     def shape(self, value):
         return type(value.a), type(value.b), value.samples.name, value.net.kind

@@ -707,7 +707,8 @@ def test_sessions_go_when_their_windows_close(browser, inside):
         window.page.goto(f"{inside.home}?page={page}", wait_until="commit")
     for window in windows:
         window.page.wait_for_selector(".lab[data-drawn]")
-    assert {**census(), "Document": 5} == {"Document": 5, "ServerSession": 5, "Session": 5, "View": 5}
+    opened = census()
+    assert opened.pop("Document") >= 5 and opened == {"ServerSession": 5, "Session": 5, "View": 5}
     for window in windows:
         window.close()
     assert set(left()) == {"Document"} and left()["Document"] <= base["Document"] + 2, "two documents are made once, whatever the number of visits"
