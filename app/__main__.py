@@ -30,6 +30,8 @@ from dynamics.sweep import Sweep, SweepResult
 from landscapes.zeros import minima as zeros
 
 FREE = "landscape"  # the run that is no preset
+LABS = ("escape", "networks", "llc", "dln")  # that compute in Python
+LAB_SUFFIXES = (".html", ".png", ".svg", ".pdf", ".gif", ".mp4", ".csv")
 LANDSCAPES = "Landscapes"  # the first group of presets
 EXAMPLES = """examples:
   python -m app list
@@ -38,7 +40,8 @@ EXAMPLES = """examples:
   python -m app run fig7b-rate --quick --json
   python -m app run ngd-fig2 --quick --set epochs=10 --out fig2.csv --out fig2.png
   python -m app export fig1-escape --out widget.html
-  python -m app export "landscape=Valley&p=1&k=2&rule=SGD&lr=0.02&b.rule=NGD" --out valley.gif"""
+  python -m app export "landscape=Valley&p=1&k=2&rule=SGD&lr=0.02&b.rule=NGD" --out valley.gif
+  python -m app export "page=dln&widths=10,6,6,10&rank=2" --out dln.html"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="as JSON")
     run = commands.add_parser("run", help="run a preset, or `landscape` with your own settings")
     url = commands.add_parser("url", help="the query of a run's link: http://.../serve?<query>")
-    keep = commands.add_parser("export", help="a lab as one file: .html simulates in the browser without any server, others show it")
+    keep = commands.add_parser("export", help="a lab as one file: .html needs no server (it simulates, or has recorded frames), others show it")
     for command in (run, url, keep):
         command.add_argument("name", help="a name from `list`, or `landscape`" + ("; or a lab's link or its query" if command is keep else ""))
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a value, e.g. lr=0.02, rule=NGD, start=-2,2")
@@ -179,20 +182,56 @@ def _export(options, stage) -> None:
         return
     if options.quick:
         raise ValueError("--quick is for presets of networks; set n and steps yourself, e.g. --set n=100 --set steps=50")
+    page, query = _page_of(options.name)
+    if page != FREE:
+        _export_lab(page, query, options, stage)
+        return
     preset, lab, messages = _lab(options)
     path = export.checked(options.out)
+    _note(messages)
+    whole = preset and not options.set and not options.seed and "=" not in options.name and path.suffix.lower() not in (".html", *export.MOVING)
+    titles = [preset.title, preset.cite] if preset else []
+    if whole:
+        export.save(_result(preset.run, None, stage), path, preset.title)
+    else:
+        export.save_lab(lab, path, *titles, run=lambda run: _result(run, None, stage))
+    print(f"Written: {path}")
+
+
+def _note(messages: Sequence[str]) -> None:
     for message in messages:
         print(f"python -m app: note: {message}", file=sys.stderr)
-    if path.suffix.lower() == ".html":
-        from app.standalone import page
 
-        export.write(page(lab, *([preset.title, preset.cite] if preset else [])), path)
-    elif path.suffix.lower() in export.MOVING:
-        outcomes = {name: _result(dataclasses.replace(lab.run, rule=rule), None, stage) for name, rule in lab.rules.items()}
-        export.save(outcomes, path, preset.title if preset else "")
-    else:
-        whole = preset and not options.set and not options.seed and "=" not in options.name
-        export.save(_result(preset.run if whole else lab.run, None, stage), path, preset.title if preset else "")
+
+def _page_of(name: str) -> tuple[str, dict[str, str]]:
+    """Which lab a name or a link asks for, and its query; the landscape lab's for everything that is no other lab's."""
+    query = dict(parse_qsl(name.partition("?")[2] or name)) if "=" in name or "?" in name else {"page": name} if name in LABS else {}
+    page = query.pop("page", "")
+    return query.pop("widget", "") or page or FREE, query
+
+
+def _export_lab(page: str, query: dict[str, str], options, stage) -> None:
+    """A lab that computes in Python: recorded, drawn, or as a table."""
+    if page not in LABS:
+        raise ValueError(f"page = {page[:40]!r} has no run to export; choose one of {FREE}, {', '.join(LABS)}, or a name from `python -m app list`")
+    path = export.checked(options.out, suffixes=LAB_SUFFIXES)
+    for setting in [*options.set, *([f"seed={options.seed}"] if options.seed is not None else [])]:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(f"{setting[:60]!r} is no setting; write name=value, e.g. lr=0.02")
+        query[key.strip()] = text.strip()
+    from app import labfile  # imports torch, for seconds
+
+    session, messages = labfile.opened(page, query)
+    _note(messages)
+    with tqdm(unit="picture", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+
+        def told(label: str) -> None:
+            bar.set_description(label)
+            bar.update()
+            stage.text = f"after {label}; nothing was written"
+
+        labfile.save(session, path, told)
     print(f"Written: {path}")
 
 
@@ -206,11 +245,6 @@ def _lab(options):
         lab, messages = from_preset(preset.name) if preset else Lab(), []
     else:
         query = dict(parse_qsl(options.name.partition("?")[2] or options.name))
-        if query.get("page", "") not in ("", "landscape"):
-            raise ValueError(
-                f"page = {query['page'][:40]!r}: only the landscape lab is exported from a link; "
-                "leave page out of the query, or give the name of a preset of networks"
-            )
         preset = PRESETS.get(query.get("preset", ""))
         alone = preset and set(query) <= {"v", "preset", *FRAME}
         lab, messages = (from_preset(preset.name), []) if alone else decode(query)

@@ -11,14 +11,16 @@ from app.dlnexact import Cloud, Curves, Exact, cloud, curves, exact
 from app.dlnfigures import CELLS, TRAINED
 from app.dlnlab import EXAMPLES, START, controls, decode, encode
 from app.dlnruns import Failed, Seen, Watch, course, duration, problem, seconds, touch
+from app.dlntables import exact_table, trained_table
 from app.dlnwords import DRAWN, PROVEN, SADDLE, numbers, says, text_of
-from app.live import IDLE
+from app.live import IDLE, Asked
 from app.page import Session as Base
 from nets.dln import learning_coefficient
 from nets.saddle import SaddleFrame, SaddleToSaddle
 
 SOON = 30  # seconds: a training that takes less begins when the page opens
 SHOWN = 10  # singular values in the picture
+PICTURES = 40  # of a training that is recorded, about
 WORDS = "p + p { margin-top: .55em; } :host { font-size: inherit; }"
 
 
@@ -32,6 +34,7 @@ class Session(Base):
     """One visitor's page on deep linear networks. What is exact follows the controls; a training goes on until it is done or stopped."""
 
     page = "dln"
+    title = "Deep linear networks"
     cells = CELLS
     headings = ("In numbers", "What is proven", "From saddle to saddle")
     start = START
@@ -176,6 +179,36 @@ class Session(Base):
         lists = {column: values.tolist() if isinstance(values, np.ndarray) else list(values) for column, values in columns.items()}
         if name in self.sources and dict(self.sources[name].data) != lists:
             super().fill(name, **lists)
+
+    def table(self):
+        """The training, one row an estimate; before there is one, the exact curve of lambda over depth."""
+        course = self.watch.course
+        return trained_table(course.frames) if course and course.frames else exact_table(self.value)
+
+    def moment(self, result):
+        return "" if self.trained else "exact"
+
+    def record(self):
+        """The training step by step, where its figures are on the page; what is exact is the same in all frames."""
+        self.watch.latest = Asked()
+        yield from super().record()
+        run = self.value.training
+        if not self.trained:
+            return
+        if why := problem(run):
+            raise ValueError(why)
+        self.train()
+        going, count = self.watch.course, 0
+        over = False
+        while not over:
+            count += 1 + run.steps // run.every // PICTURES
+            while not going.done and len(going.frames) <= count:
+                going.advance()
+            if going.error:
+                raise ValueError(going.error)
+            frames, over = tuple(going.frames[:count]), count >= len(going.frames)
+            self.show(Seen(going, frames, over))
+            yield f"step {frames[-1].step:,}"
 
     # exact
 

@@ -24,7 +24,7 @@ from tornado.ioloop import IOLoop
 
 from app import landscapelab as lab
 from app import state
-from app.live import Latest
+from app.live import Asked, Latest
 from app.page import asked, deliver, looks, present
 from dynamics import GD, NGD, RULES, SDE, SGD, Simulation, Uniform
 from dynamics.phase import Phase, PhaseFrame, boundary, noise_free, sharp, stable, stays, stiffness
@@ -39,6 +39,7 @@ PATIENCE = 30  # seconds: what takes less begins when the page opens
 LIMIT = 600  # seconds: what takes more is refused
 MOST = 1_000_000  # trajectories at once: a run of so many holds some 0.1 GB
 EVERY = 0.3  # seconds between two pictures of a growing map
+RECORDED = 30  # pictures of a map that is recorded, about
 STOP = ()  # asked for, it ends what is computed
 EXPECTED = 5  # leavings that the exact rate must promise before a cell is asked whether it agrees
 
@@ -352,16 +353,19 @@ class Shown(NamedTuple):
 
 def work(value) -> Iterator:
     """Pictures of a growing map, what `Latest` iterates over; a rest of no length between two pieces of work gives others their turn."""
-    if value is STOP:
-        return
-    made = sweeping(value)
+    if value is not STOP:
+        yield from growing(value, sweeping(value))
+
+
+def growing(value: EscapeLab, made: Sweeping, every: float = EVERY) -> Iterator:
+    """The map's pictures until it is done, one in so many seconds, and rests."""
     last, seen = time.perf_counter(), []  # of the last pictures: when, and how many cells were done
     yield Shown(value, made.frame, dict(made.lines), made.done)
     with made.watched():
         while not made.done:
             yield 0.0 if made.advance() else 0.01
             now = time.perf_counter()
-            if now - last > EVERY and not made.done:
+            if now - last > every and not made.done:
                 frame, last = made.frame, now
                 seen = [*seen[-20:], (now, frame.step)] if frame.step else []
                 rate = (frame.step - seen[0][1]) / (now - seen[0][0]) if len(seen) > 1 else 0
@@ -625,7 +629,7 @@ class Session:
             self.replace(self.asked)
         elif message.get("action") == "csv" and self.asked:
             self.downloads += 1
-            self.view.csv = {"text": table(self.asked, self.made.frame), "number": self.downloads}
+            self.view.csv = {"text": self.table(), "number": self.downloads}
 
     def change(self, values: dict[str, str]) -> None:
         """New values from the form; what is wrong keeps its value, and a notice says so."""
@@ -644,6 +648,35 @@ class Session:
                 self.tell()
             else:
                 self.follow(patience)
+
+    @property
+    def heading(self) -> str:
+        """The title of what is saved."""
+        return next((f"Escape rates: {name[0].lower()}{name[1:]}" for name, value in EXAMPLES.items() if value == self.asked), "Escape rates")
+
+    def sheet(self):
+        """What draws the map as it is now as a picture of Matplotlib, when it is called."""
+        from app.escapesheet import draw
+
+        return functools.partial(draw, Shown(self.asked, self.made.frame, dict(self.made.lines), self.made.done), self.heading)
+
+    def table(self) -> str:
+        """The map as CSV text, one row a cell."""
+        return table(self.asked, self.made.frame) if self.asked else ""
+
+    def record(self) -> Iterator[str]:
+        """Compute the map of the controls, here and now, and show it on no server; a label for each picture (see `recording`)."""
+        self.latest, self.loaded = Asked(), True
+        problem, _ = self.cost()
+        if problem:
+            raise ValueError(problem)
+        self.start()
+        self.made, self.running, told = Sweeping(self.value), True, -math.inf  # from the first cell, known or not
+        for result in growing(self.value, self.made, 0):
+            if isinstance(result, Shown) and (result.done or result.frame.step - told >= result.frame.of / RECORDED):
+                told = result.frame.step
+                self.show(result)
+                yield f"{told:,} of {result.frame.of:,} cells"
 
     def close(self) -> None:
         """The tab has gone: stop computing and let go of everything."""

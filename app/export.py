@@ -18,6 +18,7 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -71,6 +72,21 @@ def save(result, path: str | os.PathLike, title: str = "") -> pathlib.Path:
 
             draw(result, target, PICTURES[suffix], title)
     return path
+
+
+def save_lab(lab, path: str | os.PathLike, title: str = "", cite: str = "", run=lambda simulation: simulation.run()) -> pathlib.Path:
+    """Write a landscape lab to a file of this suffix: .html simulates in a browser, moving pictures show both optimisers, the others the first.
+
+    run: simulates, for who wants to see how far it is.
+    """
+    path = checked(path)
+    if path.suffix.lower() == ".html":
+        from app.standalone import page
+
+        return write(page(lab, title, cite), path)
+    if path.suffix.lower() in MOVING:
+        return save({name: run(replace(lab.run, rule=rule)) for name, rule in lab.rules.items()}, path, title)
+    return save(run(lab.run), path, title)
 
 
 def write(text: str, path: str | os.PathLike) -> pathlib.Path:

@@ -51,7 +51,7 @@ export function render({model, view}) {
     .map(([value, text]) => element("option", {value, text, selected: value === "1"})))
   const player = element("div", {class: "player"},
     button("start", "To the start", () => { pause(); stage.draw(0) }), button("back", "One frame back (,)", () => { pause(); go(-1) }), play,
-    button("next", "One frame on (.)", () => { pause(); go(1) }), scrub, clock, speed)
+    button("next", "One frame on (.)", () => { pause(); go(1) }), scrub, clock, speed, saveMenu(model, model.kinds))
 
   const says = element("p", {class: "says", "aria-live": "polite"})
   const card = element("section", {class: "card", hidden: true})

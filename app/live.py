@@ -22,6 +22,18 @@ class Abandoned(Exception):
     """Raised by work that has asked `stale()` and stops in the middle of a piece."""
 
 
+class Asked:
+    """Stands for a `Latest` where nothing is computed in threads: it remembers the last value that was asked for."""
+
+    stale, wanted = False, None
+
+    def __call__(self, value) -> None:
+        self.wanted = value
+
+    def close(self) -> None:
+        """There is nothing to stop."""
+
+
 class Latest:
     """`work(value)` yields results, each handed to `publish` (from a thread); calling this with a newer value abandons the older.
 

@@ -15,6 +15,7 @@ class Session(Base):
     """One visitor's LLC lab."""
 
     page = "llc"
+    title = "λ̂ beside what is known"
     cells = CELLS
     headings = ("Health", "What is known")
     start = HEALTHY
@@ -54,7 +55,6 @@ class Session(Base):
             },
             {"name": "noise", "text": "New noise", "help": "The same run with another seed"},
             {"name": "stop", "text": "Stop", "help": "Stop here; what is there stays", "disabled": not self.running},
-            {"name": "csv", "text": "CSV", "help": "Save the running estimate as a table"},
         ]
 
     def act(self, action):
@@ -65,8 +65,10 @@ class Session(Base):
         elif action == "stop" and self.running:
             self.begin("stop")
             self.report("stopped; change anything to go on")
-        elif action == "csv" and self.shown:
-            self.save("lambda-hat.csv", table(self.value, self.shown))
+
+    def table(self):
+        """The running estimate, and what is exact."""
+        return table(self.value, self.shown) if self.shown else ""
 
     def show(self, result):
         if result.value != self.value or not self.running:
@@ -117,6 +119,19 @@ class Session(Base):
             self.rest("done")
         else:
             self.report(f"map: {count} of {of} short runs", count / of, True)
+
+    def afresh(self, wanted):
+        return wanted._replace(fresh=True)
+
+    def moment(self, result):
+        match result:
+            case Picture() if result.done:
+                return f"{result.numbers.draws:,} draws"
+            case Picture():
+                return f"draw {result.numbers.draws:,}" if result.numbers.draws else ""
+            case Map():
+                return f"map, {len(result.cells)} cells"
+        return ""
 
     def rest(self, told: str) -> None:
         """All that was asked for is there."""

@@ -78,11 +78,12 @@ runs, cells = Kept(KEPT), Kept(KEPT * COLUMNS * ROWS)
 
 
 class Task(NamedTuple):
-    """What is asked of the threads: to run, to tune first, or nothing; `mapped`: and then the map."""
+    """What is asked of the threads: to run, to tune first, or nothing; `mapped`: and then the map. fresh: from the first draw, known or not."""
 
     value: LLCLab
     what: Literal["run", "tune", "stop"] = "run"
     mapped: bool = True
+    fresh: bool = False
 
 
 class Tuned(NamedTuple):
@@ -101,7 +102,7 @@ def work(task: Task, stale: Callable[[], bool]) -> Iterator:
     if task.what == "tune":
         yield from _tune(value, stale)
         return
-    known = runs.get(value)
+    known = None if task.fresh else runs.get(value)
     if known is None:
         for shown in _run(value, stale):
             known = shown

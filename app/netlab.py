@@ -8,6 +8,7 @@ import csv
 import functools
 import io
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from dataclasses import replace
 from app import landscapelab as lab
 from app import state
 from app.contest import PICTURES, SETS, Contest, History, Looks, Net, Racing, Verdict, missing, sentence, verdict
+from app.live import Asked
 from app.netfigures import CELLS, WAITING, bottom, sources, spans, visible
 from app.page import Session as Base
 from app.tabs import Tab
@@ -334,6 +336,7 @@ def table(contest: Contest, history: History) -> str:
             look = at.get(row.step)
             cells += [look.llc, look.error, contest.nbeta, look.rhat, look.acceptance, look.wbic, look.trace, look.trace_error] if look else [""] * 8
             cells += spectra.get(round(row.epoch, 6), [])
+            cells += [""] * (len(head) - len(cells))
             writer.writerow(["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells])
     return text.getvalue()
 
@@ -366,6 +369,7 @@ class Session(Base):
     """One visitor's page: settings (`value`), and the race of this tab, whose settings may be older."""
 
     page = "networks"
+    title = "Two optimisers from one network"
     cells = CELLS
     headings = ("In numbers", "What is compared")
     start = Contest()
@@ -429,8 +433,6 @@ class Session(Base):
                 racing.stop()
             case "spectrum" if racing is not None:
                 racing.measure()
-            case "csv" if racing is not None:
-                self.save("race.csv", table(racing.contest, racing.history))
         self.tick()
 
     def begin(self) -> None:
@@ -451,6 +453,33 @@ class Session(Base):
         super().close()
         if self.tab is None and self.racing is not None:  # no tab that would do it
             self.racing.close()
+
+    def record(self):
+        """A race of these settings, a frame an epoch and a frame a look."""
+        self.latest, said = Asked(), None
+        news = threading.Event()
+        self.begin()
+        self.racing.watchers.add(news.set)
+        try:
+            while said is None or self.racing.live or self.racing.measuring:
+                news.wait(1)
+                news.clear()
+                history = self.racing.history
+                now = (int(history.rows[0][-1].epoch), sum(map(len, history.looks))) if history.rows[0] else None
+                if now not in (None, said):
+                    said = now
+                    self.show(TICK)
+                    yield f"epoch {now[0]}"
+            if self.racing.phase == "failed":
+                raise ValueError(self.racing.why)
+            self.show(TICK)
+            yield f"epoch {self.value.epochs}"
+        finally:
+            self.racing.close()
+
+    def table(self):
+        """One row a frame and network."""
+        return table(self.racing.contest, self.racing.history) if self.racing and self.racing.history.rows[0] else ""
 
     # what is shown
 
@@ -506,7 +535,6 @@ class Session(Base):
         main = {"paused": "▶ Go on", "running": "❚❚ Pause"}.get(phase, "▶ Run" if racing is None else "▶ Run again")
         anew = live and racing.contest != self.value
         still = racing is None or racing.measuring or racing.standings is None or phase in ("stopped", "failed")
-        empty = racing is None or not racing.history.rows[0]
 
         def button(name, text, help, disabled, main=False):
             return {"name": name, "text": text, "help": help, "disabled": disabled, "main": main}
@@ -516,7 +544,6 @@ class Session(Base):
             button("stop", "■ Stop", "Stop for good; what was seen stays", not live),
             button("again", "↻ Restart", "Restart: stop this race, and run one with the new settings", not anew, anew),
             button("spectrum", "Spectrum now", "Spectrum now: the largest eigenvalues of both networks' Hessians as they are", still),
-            button("csv", "Save CSV", "Save CSV: all that was seen, one row a frame and network", empty),
         ]
 
     def progress(self) -> tuple[str, float | None, bool]:

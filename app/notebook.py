@@ -1,14 +1,19 @@
 """Labs in a notebook: `lab("landscape", landscape=Valley(p=1, k=2))` shows a live widget.
 
 The landscape lab simulates in the browser, so it needs neither server nor kernel, and stays alive in a notebook that was exported to HTML. The
-other labs compute in Python: their frame shows a server that this process starts, and an exported notebook says how to make it again.
+other labs compute in Python: their frame shows a server that this process starts; where that is gone, as in an exported notebook, it shows the
+recorded run with a slider for the time.
 """
 
 import functools
 import html
+import sys
 import threading
 import urllib.parse
+import uuid
 from dataclasses import dataclass, field, fields, replace
+
+from tqdm import tqdm
 
 from app import standalone, state
 from app.landscapelab import Lab, from_preset
@@ -16,6 +21,13 @@ from dynamics import Simulation
 from dynamics.presets import PRESETS
 
 TALL = 520  # pixels
+RECORDED = ("escape", "networks", "llc", "dln")
+# asks the server whether it is there; if not, the frame shows the recording instead
+CELL = """<div>{frame}<script type="application/json" id="{id}-recorded">{page}</script>
+<script>(() => {{
+  const [frame, recorded] = ["{id}", "{id}-recorded"].map(id => document.getElementById(id))
+  fetch({source}, {{mode: "no-cors"}}).then(() => {{ frame.src = {source} }}, () => {{ frame.srcdoc = JSON.parse(recorded.textContent) }})
+}})()</script></div>"""
 
 
 @dataclass(frozen=True)
@@ -32,12 +44,13 @@ class Widget:
         return self.html
 
 
-def lab(name: str = "landscape", height: int = TALL, **values) -> Widget:
+def lab(name: str = "landscape", height: int = TALL, record: bool = True, **values) -> Widget:
     """A widget of a lab, for the last line of a notebook's cell.
 
     name: "landscape" or a preset such as "fig1-escape"; or another lab of the server: "escape", "llc", "dln", "networks".
     values: for the landscape lab the fields of a `Simulation` (landscape, rule, n, steps, seed, start, data) and `rival`, a second rule on the
-    same noise; for the others their values as they stand in a link, e.g. lab("dln", widths="10,6,6,10", rank=2).
+    same noise; for the others their values as they stand in a link, e.g. lab("dln", widths="10,6,6,10", rank=2); figures="estimate,loss" chooses.
+    record: run the other labs once, to keep their frames for when this process is gone (networks: some minutes); False: only alive.
     Raises ValueError for an unknown name or value.
     """
     call = f"lab({', '.join([repr(name), *(f'{key}={value!r}' for key, value in values.items())])})"
@@ -50,12 +63,31 @@ def lab(name: str = "landscape", height: int = TALL, **values) -> Widget:
 
     if name not in PAGES:
         raise ValueError(f"there is no lab {name[:60]!r}; choose one of {', '.join(PAGES)}, or a preset of `python -m app list`")
-    if wrong := [key for key in values if key in state.FRAME]:
+    if wrong := [key for key in values if key in state.FRAME and key != "figures"]:
         raise ValueError(f"{wrong[0]} belongs to the address, not to the lab; give height=... for its size")
-    query = urllib.parse.urlencode({"widget": name} | {key: str(value) for key, value in values.items()}, safe=",")
-    source = f"http://localhost:{_server()}/serve?{query}"
-    after = f"<p>The live frame above needs the notebook's own process; where it is blank, run <code>{html.escape(call)}</code> again.</p>"
-    return Widget(call, _frame(f'src="{html.escape(source)}"', height, name) + after)
+    query = {key: str(value) for key, value in values.items()}
+    recorded = _recorded(name, query) if record and name in RECORDED else ""
+    source = f"http://localhost:{_server()}/serve?{urllib.parse.urlencode({'widget': name} | query, safe=',')}"
+    id = f"lambdascape-{uuid.uuid4().hex[:12]}"
+    if not recorded:
+        return Widget(call, _frame(f'src="{html.escape(source)}"', height, name))
+    frame = _frame(f'id="{id}"', height, name)
+    return Widget(call, CELL.format(id=id, frame=frame, page=standalone.script_json(recorded), source=standalone.script_json(source)))
+
+
+def _recorded(name: str, query: dict[str, str]) -> str:
+    """The file of a lab's recorded run, with a bar while it runs."""
+    from app import labfile, recording
+
+    session, messages = labfile.opened(name, query)
+    if messages:
+        raise ValueError(messages[0])
+    with tqdm(unit="picture", desc=f"recording {name}", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False, delay=1) as bar:
+        for made in recording.record(session, session.heading):
+            if not isinstance(made, str):
+                return recording.page(made)
+            bar.update()
+    raise AssertionError("a recording ends with itself")
 
 
 def _landscape(name: str, values: dict) -> Lab:

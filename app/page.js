@@ -1,5 +1,7 @@
 // The frame of the pages on networks: controls at the side, buttons and state on top, figures and texts below. What they show comes from Python.
 
+const SAVED = [[".png", "picture (PNG)"], [".svg", "drawing (SVG)"], [".pdf", "page (PDF)"], [".csv", "table (CSV)"]]
+
 export function render({model, view}) {
   const root = element("div", {class: `lab page ${model.page}`})
   root.append(element("style", {text: model.style}))
@@ -17,7 +19,7 @@ export function render({model, view}) {
   const buttons = element("div", {class: "row"})
   const meter = element("progress", {max: 1, value: 0, "aria-label": "Progress"})
   const state = element("output", {class: "state"})
-  const bar = element("div", {class: "bar"}, buttons, meter, state)
+  const bar = element("div", {class: "bar"}, buttons, meter, state, saveMenu(model, SAVED))
   const says = element("p", {class: "says", "aria-live": "polite"})
   const grid = element("div", {class: "grid"}), cells = {}
   const figures = model.get_child("figures")
@@ -69,16 +71,7 @@ export function render({model, view}) {
     if (drawn != null) root.dataset.drawn = drawn
   }
   const showQuery = () => { if (model.query) remember(model.query) }
-  const save = () => {
-    const {name, type, text} = model.file
-    if (!name) return
-    const url = URL.createObjectURL(new Blob([text], {type})), link = element("a", {href: url, download: name})
-    root.append(link)
-    link.click()
-    link.remove()
-    setTimeout(() => URL.revokeObjectURL(url), 10000)
-  }
-  for (const [name, show] of Object.entries({controls: showControls, follow: showFollowers, examples: showExamples, actions: showActions, legends: showLegends, says: showSays, hidden: showHidden, board: () => board.show(), status: showStatus, query: showQuery, file: save})) model.on(name, show)
+  for (const [name, show] of Object.entries({controls: showControls, follow: showFollowers, examples: showExamples, actions: showActions, legends: showLegends, says: showSays, hidden: showHidden, board: () => board.show(), status: showStatus, query: showQuery})) model.on(name, show)
   root.addEventListener("keydown", event => {
     const from = event.composedPath()[0].tagName
     if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "INPUT", "TEXTAREA"].includes(from)) return

@@ -1,12 +1,14 @@
 """What the pages on networks have in common: a frame with controls, buttons, figures and words, filled from Python by one `Session` a visitor."""
 
+import base64
 import functools
 import itertools
+import logging
 import pathlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import panel as pn
@@ -18,8 +20,13 @@ from tornado.ioloop import IOLoop
 
 from app import state
 from app.figures import lean
-from app.live import Latest
+from app.live import Asked, Latest, jobs
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
+SHEETS = {".png": "image/png", ".svg": "image/svg+xml", ".pdf": "application/pdf"}
 HERE = pathlib.Path(__file__).parent
 FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; } ol { margin: .3em 0; } li { margin: .6em 0; }"
 TABLE = (
@@ -49,6 +56,11 @@ def typeset(text: str) -> pn.pane.Markdown:
     return pn.pane.Markdown(
         escaped(text), disable_math=False, styles={"color": "inherit"}, stylesheets=[FORMULA, TABLE], sizing_mode="stretch_width", margin=0
     )
+
+
+def file_message(name: str, content: bytes, kind: str, number: int) -> dict:
+    """A file for the browser to save (see `savedFile` in shell.js); number: so that the same one can be saved again."""
+    return {"name": name, "type": kind, "data": base64.b64encode(content).decode(), "number": number}
 
 
 def deliver(session, function: Callable[..., None], *args) -> None:
@@ -110,7 +122,7 @@ class PageView(pn.custom.JSComponent):
     says = param.String(doc="one computed sentence on what is seen")
     status = param.Dict(default={}, doc="`text`; `share` of the work done (0 ... 1), or None; `running`; `drawn`: counts what was shown")
     query = param.String(doc="the link to this state")
-    file = param.Dict(default={}, doc="{name, type, text, number} of a file to save")
+    file = param.Dict(default={}, doc="a file to save, see file_message()")
     notices = param.List(doc="messages about what could not be used")
     theme = param.String()
     projector = param.Boolean()
@@ -135,6 +147,7 @@ class Session(ABC):
     """
 
     page: ClassVar[str]
+    title: ClassVar[str]  # of what is saved
     cells: ClassVar[dict[str, Cell]]  # figures by name, in order
     headings: ClassVar[tuple[str, ...]] = ()  # of the texts below
     start: ClassVar[object]  # the state of an address without values
@@ -207,6 +220,68 @@ class Session(ABC):
     def left(self) -> None:  # noqa: B027
         """The tab has gone."""
 
+    def moment(self, result) -> str:
+        """What a recording calls the picture with this result; empty for none that is worth a frame of its own."""
+        return type(result).__name__.lower()
+
+    def afresh(self, wanted):
+        """What `work` is asked for in a recording: every piece of it, also where the end is known already."""
+        return wanted
+
+    def record(self) -> Iterator[str]:
+        """Compute, here and now, all that the page would for its state, and show it on no server; `moment` of each picture (see `recording`)."""
+        self.latest = Asked()
+        self.changed(None)
+        for result in self.work(self.afresh(self.latest.wanted), lambda: False):
+            if result is not None and not isinstance(result, float):
+                self.show(result)
+                yield self.moment(result)
+
+    # files
+
+    def sheet(self) -> Callable[[], "Figure"]:
+        """What draws the figures as they are now, as one picture of Matplotlib: here they are only looked at, and drawn when it is called."""
+        from app import paper  # Matplotlib: a second, for those who save a picture
+
+        shown = [name for name in self.plots if name not in self.view.hidden]
+        plates = [paper.plate(self.plots[name], self.cells[name].title, self.view.legends.get(name, ())) for name in shown]
+        return functools.partial(paper.draw, plates, self.heading, self.view.says)
+
+    @property
+    def heading(self) -> str:
+        """The title of what is saved: the page's, and the example's if this is one."""
+        return next((f"{self.title}: {text}" for text, value in self.examples.values() if value == self.value), self.title)
+
+    def table(self) -> str:
+        """All that is shown as CSV text; empty while there is nothing."""
+        return ""
+
+    def keep(self, suffix: str) -> None:
+        """Make a file of what is shown and hand it to the browser: .csv, or .png, .svg, .pdf, which are drawn in a thread."""
+        name = f"lambdascape-{self.page}{suffix}"
+        if suffix == ".csv":
+            text = self.table()
+            if text:
+                self.save(name, text.encode(), "text/csv")
+            else:
+                self.view.notices = ["There is nothing to save yet: run it first."]
+        elif suffix in SHEETS:
+            jobs().submit(self._drawn, self.sheet(), name, suffix)
+
+    def _drawn(self, draw: Callable, name: str, suffix: str) -> None:  # in a thread
+        from app import paper
+
+        try:
+            made = paper.written(draw(), suffix)
+        except Exception:
+            log.exception("a picture could not be drawn")
+            self.later(self._failed)
+        else:
+            self.later(self.save, name, made, SHEETS[suffix])
+
+    def _failed(self) -> None:
+        self.view.notices = ["The picture could not be drawn. Save the table (CSV), or try again."]
+
     # tools
 
     def fill(self, name: str, **columns: Sequence) -> None:
@@ -241,9 +316,9 @@ class Session(ABC):
         self.drawn += 1
         self.view.status = {"text": text, "share": share, "running": running, "drawn": self.drawn}
 
-    def save(self, name: str, text: str, kind: str = "text/csv") -> None:
+    def save(self, name: str, content: bytes, kind: str) -> None:
         """Hand a file to the browser."""
-        self.view.file = {"name": name, "type": kind, "text": text, "number": next(self.files)}
+        self.view.file = file_message(name, content, kind, next(self.files))
 
     # what happens
 
@@ -288,6 +363,8 @@ class Session(ABC):
             self.replace(*self.read(asked(message["open"])))
         elif message.get("action") == "reset":
             self.replace(self.start)
+        elif isinstance(message.get("save"), str):
+            self.keep(message["save"])
         elif isinstance(message.get("action"), str):
             self.act(message["action"])
 

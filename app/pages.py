@@ -7,6 +7,7 @@ import json
 import logging
 import pathlib
 import random
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +25,11 @@ from app import escape, figures, tabs
 from app import landscapelab as lab
 from app.estimates import estimates
 from app.exact import exact, key
+from app.export import save_lab
 from app.geometry import geometry
 from app.landscapelab import Bayes, Lab, from_preset
-from app.live import IDLE, Abandoned, Latest
-from app.page import asked, deliver, escaped, looks, present, typeset
+from app.live import IDLE, Abandoned, Latest, jobs
+from app.page import asked, deliver, escaped, file_message, looks, present, typeset
 from app.picture import picture, results
 from app.pondering import Ponderer
 from app.state import FRAME, _short
@@ -59,6 +61,21 @@ FIGURES = {  # name: (only for landscapes of so many variables, or 0; made with 
 }
 
 
+KINDS = {
+    ".png": "picture (PNG)",
+    ".svg": "drawing (SVG)",
+    ".pdf": "page (PDF)",
+    ".gif": "animation (GIF)",
+    ".mp4": "film (MP4)",
+    ".csv": "table (CSV)",
+    ".html": "widget without a server (HTML)",
+}
+MIME = {".png": "image/png", ".svg": "image/svg+xml", ".pdf": "application/pdf", ".gif": "image/gif", ".mp4": "video/mp4"} | {
+    ".csv": "text/csv",
+    ".html": "text/html",
+}
+
+
 class LabView(pn.custom.JSComponent):
     """The lab in the browser: controls, player and figures. Values come up as messages; everything it shows goes down as parameters."""
 
@@ -69,6 +86,8 @@ class LabView(pn.custom.JSComponent):
     controls = param.Dict(doc="`groups` of fields, see landscapelab.controls; `version` counts, so that the same values can be shown again")
     tex = param.List(doc="the formulas in words of TeX, for readers of the screen")
     story = param.Dict(default={}, doc="presets to choose from; claim and verdict of the chosen one")
+    kinds = param.List(doc="files that can be saved: [suffix, what it is]")
+    file = param.Dict(default={}, doc="a file to save, see page.file_message()")
     notices = param.List(doc="messages about what could not be used")
     theme = param.String()
     projector = param.Boolean()
@@ -229,6 +248,7 @@ class Session:
             tex=formulas(self.state),
             story=story(self.state),
             notices=messages,
+            kinds=[[suffix, text] for suffix, text in KINDS.items() if suffix != ".mp4" or shutil.which("ffmpeg")],
             style=(HERE / "lab.css").read_text(),
             **looks(query),
             sizing_mode="stretch_width",
@@ -316,12 +336,37 @@ class Session:
             self.replace(replace(self.state, preset=""))
         elif isinstance(message.get("open"), str):
             self.replace(*read(asked(message["open"])))
+        elif isinstance(message.get("save"), str):
+            self.keep(message["save"])
         elif message.get("action") == "reset":
             self.replace(from_preset(self.state.preset) if self.state.preset else Lab())
         elif message.get("action") == "noise":
             self.replace(replace(self.state, run=replace(self.state.run, seed=(self.state.run.seed + 1) % 2**31)))
         elif message.get("action") == "surprise":
             self.replace(random.choice(SURPRISES))
+
+    def keep(self, suffix: str) -> None:
+        """Make a file of the state, in a thread, and hand it to the browser."""
+        if [suffix, KINDS.get(suffix)] in self.view.kinds:
+            jobs().submit(self._kept, self.state, suffix)
+
+    def _kept(self, state: Lab, suffix: str) -> None:  # in a thread
+        preset = PRESETS.get(state.preset)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = save_lab(affordable(state), f"{folder}/file{suffix}", *([preset.title, preset.cite] if preset else []))
+                made = path.read_bytes()
+        except (ValueError, MemoryError) as error:
+            deliver(self, self.show, ValueError(str(error)))
+        except Exception as error:
+            log.exception("a file could not be made")
+            deliver(self, self.show, error)
+        else:
+            name = f"lambdascape-{state.preset or 'landscape'}{suffix}"
+            deliver(self, self._hand_over, file_message(name, made, MIME[suffix], next(self.version)))
+
+    def _hand_over(self, message: dict) -> None:
+        self.view.file = message
 
     def change(self, values: dict[str, str]) -> None:
         """New values from the form; what is wrong keeps its value, and a notice says so."""

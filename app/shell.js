@@ -30,6 +30,22 @@ const remember = (query, frame = {}) => {
 
 const pushButton = (text, help, onclick, extra = {}) => element("button", {type: "button", title: help, "aria-label": help, onclick, text, ...extra})
 
+// what is in view as a file: the server makes it, the browser keeps it
+const saveMenu = (model, kinds) => {
+  const menu = element("select", {class: "save", title: "Save what is in view as a file", "aria-label": "Save as a file", onchange: () => { model.send_msg({save: menu.value}); menu.value = "" }},
+    element("option", {value: "", text: "Save …"}), ...kinds.map(([value, text]) => element("option", {value, text})))
+  model.on("file", () => {
+    const {name, type, data} = model.file
+    if (!name) return
+    const url = URL.createObjectURL(new Blob([Uint8Array.from(atob(data), letter => letter.charCodeAt(0))], {type})), link = element("a", {href: url, download: name})
+    menu.after(link)
+    link.click()
+    link.remove()
+    setTimeout(() => URL.revokeObjectURL(url), 10000)
+  })
+  return menu
+}
+
 const copyLink = () => {
   const share = pushButton("Copy link", "Copy a link to exactly this picture", async () => {
     try { await navigator.clipboard.writeText(window.location.href); share.textContent = "Copied" }
@@ -44,14 +60,17 @@ const embed = () => pushButton("Embed", "A frame with this picture, for a slide 
   const link = new URL(window.location.href), page = link.searchParams.get("page") || "landscape"
   link.searchParams.delete("page")
   const query = new URLSearchParams([["widget", link.searchParams.get("widget") ?? page], ...[...link.searchParams].filter(([name]) => name !== "widget")])
+  const state = new URLSearchParams([["page", page], ...[...query].filter(([name]) => name !== "widget" && !LOOKS.includes(name))])
   const snippet = `<iframe src="${link.origin}${link.pathname}?${query.toString().replaceAll("%2C", ",")}" title="lambdascape: ${page}" width="100%" height="520" style="border: 0"></iframe>`
   const text = element("textarea", {readonly: true, rows: 6, "aria-label": "Snippet", text: snippet})
   const copy = pushButton("Copy", "Copy the snippet", async () => {
     try { await navigator.clipboard.writeText(snippet); copy.textContent = "Copied" } catch { text.select() }
   })
   const box = element("dialog", {class: "embed", "aria-label": "Embed this picture", onclose: () => box.remove()}, element("h2", {text: "Embed this picture"}),
-    element("p", {text: "Paste it into reveal.js, Quarto, Jupyter Book or Moodle. The frame shows this state without the bar; it needs this server, which may run on the lecturer's own machine. Without any server: python -m app export, see the README."}),
-    text, element("div", {class: "row"}, copy, pushButton("Close", "Close", () => box.close())))
+    element("p", {text: "Paste it into reveal.js, Quarto, Jupyter Book or Moodle. The frame shows this state without the bar; it needs this server, which may run on the lecturer's own machine."}),
+    text, element("p", {text: "One file that needs no server and no internet, alive or with its recorded frames, is written by:"}),
+    element("pre", {class: "command", tabindex: 0, text: `python -m app export "${state.toString().replaceAll("%2C", ",")}" --out widget.html`}),
+    element("div", {class: "row"}, copy, pushButton("Close", "Close", () => box.close())))
   event.target.getRootNode().querySelector(".lab").append(box)
   box.showModal()
   text.select()
@@ -90,7 +109,8 @@ const heightOf = (root, main, grid) => {
   const rows = framed ? Math.max(1, Math.ceil(figures.length / most)) : 2
   if (framed) grid.style.gridTemplateColumns = `repeat(${Math.ceil(figures.length / rows) || 1}, 1fr)`
   const texts = framed ? [...grid.querySelectorAll(".why")].reduce((sum, text) => sum + text.offsetHeight, 0) : 0
-  const height = root.clientHeight - top - 26 - Math.min(texts, 0.45 * root.clientHeight)
+  const foot = root.querySelector(":scope > footer")?.offsetHeight ?? 0 // a recording's slider
+  const height = root.clientHeight - foot - top - 26 - Math.min(texts, 0.45 * root.clientHeight)
   return Math.round(Math.max(framed ? 130 : 210, Math.min(framed ? 2000 : 440, height / rows - caption - 6)))
 }
 

@@ -42,7 +42,7 @@ PAGE = """<!DOCTYPE html>
 {style}</style>
 </head>
 <body>
-<noscript>This page simulates in the browser: switch JavaScript on.</noscript>
+<noscript>This page needs JavaScript: switch it on.</noscript>
 <script type="application/json" id="state">{state}</script>
 <script>
 {script}</script>
@@ -66,7 +66,7 @@ def page(lab: Lab, title: str = "", cite: str = "") -> str:
         | _settings(lab)
         | {"why": why, "recorded": _recorded(lab) if why else None, "masses": _masses(lab) if why else None}
     )
-    return _page(title or "lambdascape", state, ("engine.js", "widget.js"))
+    return document(title or "lambdascape", state, (text_of("engine.js"), text_of("widget.js")))
 
 
 def slides(pictures: Iterable[Picture], title: str, words: str = "", across: str = "") -> str:
@@ -74,7 +74,7 @@ def slides(pictures: Iterable[Picture], title: str, words: str = "", across: str
     frames = [{"label": picture.label, "image": _data_address(picture.image)} for picture in pictures]
     if not frames:
         raise ValueError("no pictures; give at least one")
-    return _page(title, {"kind": "slides", "title": title, "words": words, "across": across, "frames": frames}, ("slides.js",))
+    return document(title, {"kind": "slides", "title": title, "words": words, "across": across, "frames": frames}, (text_of("slides.js"),))
 
 
 def not_live(run: Simulation) -> str:
@@ -97,12 +97,19 @@ def script_json(value) -> str:
     return text
 
 
-def _page(title: str, state: dict, scripts: tuple[str, ...]) -> str:
-    sources = [(HERE / name).read_text(encoding="utf-8") for name in scripts]
-    style = (HERE / "widget.css").read_text(encoding="utf-8")
-    if any("</" in text for text in (style, *sources)):
-        raise AssertionError("a source that is put into a page must not contain '</'")
-    text = PAGE.format(policy=POLICY, title=html.escape(title), style=style, state=script_json(state), script="\n;\n".join(sources))
+def text_of(name: str) -> str:
+    """A script or a style sheet of this package."""
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def document(title: str, state: dict, scripts: Iterable[str], style: str = "", evaluates: bool = False) -> str:
+    """A page that runs these scripts on its state; ValueError if it were larger than 5 MB. evaluates: a script makes functions from its own text."""
+    script, style = "\n;\n".join(scripts), style or text_of("widget.css")
+    if "</" in style:
+        raise AssertionError("a style sheet that is put into a page must not contain '</'")
+    policy = POLICY.replace("script-src", "script-src 'unsafe-eval'") if evaluates else POLICY
+    # in a string, a template and a regular expression, which are the places it can stand in, "<\\/" is "</"
+    text = PAGE.format(policy=policy, title=html.escape(title), style=style, state=script_json(state), script=script.replace("</", "<\\/"))
     if len(text.encode()) > LARGEST:
         raise ValueError(
             f"the file would have {len(text.encode()) / 1e6:.1f} MB, at most {LARGEST / 1e6:g} are sensible; take fewer or smaller frames"

@@ -349,7 +349,7 @@ def test_a_newcomer_presses_run_and_reads_what_both_comparisons_give(visit, tmp_
         assert window.coloured(name) > empty + 50, name
     window.page.locator("td", has_text=re.compile("^training loss$")).wait_for()
     with window.page.expect_download() as caught:
-        window.press("csv")
+        window.page.locator(".save").select_option(".csv")
     caught.value.save_as(tmp_path / "race.csv")
     rows = list(csv.DictReader((tmp_path / "race.csv").read_text().splitlines()))
     assert {row["lane"] for row in rows} == {"A", "B"} and rows[-1]["lambda_hat"] and rows[-1]["eigenvalue_1"]
