@@ -30,8 +30,11 @@ export function render({model}) {
     g.clearRect(0, 0, width, height)
     const left = -2.75, right = 2.75, base = height - 4.3 * size, top = 1.2 * size
     const px = w => (w - left) / (right - left) * width, py = k => base - Math.min(k / ceiling, 1.2) * (base - top)
-    // the posterior: its density hangs below the axis, each basin's mass exact
-    const count = 700, density = Array.from({length: count}, (_, i) => Math.exp(-values.n * K(left + (right - left) * (i + .5) / count))), peak = Math.max(...density)
+    // the posterior's density; each basin's mass is exact
+    // of each pixel its highest point, minima included: a peak may be narrower than a pixel, and both are equally high
+    const count = 700, cell = (right - left) / count, density = Array.from({length: count}, (_, i) => Math.exp(-values.n * Math.min(...[.1, .3, .5, .7, .9].map(part => K(left + cell * (i + part))))))
+    for (const m of minima) density[Math.floor((m.at[0] - left) / cell)] = Math.exp(-values.n * K(m.at[0]))
+    const peak = Math.max(...density)
     g.fillStyle = colour.bayes; g.globalAlpha = .5; g.beginPath(); g.moveTo(0, base)
     density.forEach((value, i) => g.lineTo(width * (i + .5) / count, base - .34 * (base - top) * value / peak))
     g.lineTo(width, base); g.fill(); g.globalAlpha = 1

@@ -3,6 +3,7 @@
 Small numbers only: counts as uint16, positions of some trajectories as float32; a picture of 200 frames takes some 200 kB.
 """
 
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from landscapes import Valley
 
 BINS = 120
 SHOWN = {1: 100, 2: 40}  # trajectories drawn one by one, by dimension
+NOTHING = 1e-12  # a distance that no picture shows
 BAND = 1000  # trajectories that the quantile bands are taken from
 GRID = 400
 TERRAIN = 150
@@ -44,9 +46,7 @@ def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str
     data = lab.run.data
     samples = min(lab.bayes.samples, data.size) if isinstance(data, Finite) else lab.bayes.samples
     posterior = Posterior(landscape, samples, lab.bayes.beta, data)
-    inside = (edges[:-1, None] + (edges[1] - edges[0]) * (np.arange(8) + 0.5) / 8).ravel()
-    curve = posterior.density(inside[:, None]) if dim == 1 else posterior.marginal(axis, (edges[:-1] + edges[1:]) / 2)
-    arrays["posterior"] = (curve.reshape(BINS, 8).mean(axis=1) if dim == 1 else curve).astype(np.float32)
+    arrays["posterior"] = (_probabilities(posterior, axis) * BINS / (high - low)).astype(np.float32)
     meta = {
         "dim": dim,
         "n": first.run.n,
@@ -61,12 +61,25 @@ def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str
         "of": landscape.of,
         "data": {"slope": data.slope, "vx": data.vx, "vy": data.vy},
         "ending": ("w", "w₁", "w₂")[0 if dim == 1 else 1 + axis],
-        "bayes": f"posterior, n = {samples:,}" + ("" if lab.bayes.beta == 1 else f", β = {lab.bayes.beta:g}"),
+        "bayes": f"posterior, n = {samples:,}" + ("" if lab.bayes.beta == 1 else f", β = {lab.bayes.beta:g}") + _shares(posterior),
     }
     more = _one(lab, outcomes, posterior) if dim == 1 else _two(lab, outcomes)
     meta |= more.pop("meta")
     meta["says"] = says(lab, outcomes, posterior)
     return arrays | more | {"meta": json.dumps(plain(meta))}
+
+
+def _shares(posterior: Posterior) -> str:
+    """What each basin has of the posterior, from left to right; empty where there is one only."""
+    if not posterior.landscape.barriers:
+        return ""
+    return ": " + " | ".join(f"{100 * mass:.3g}\u00a0%" for mass in posterior.masses())
+
+
+@functools.lru_cache(maxsize=64)  # it does not change while a rule's slider moves
+def _probabilities(posterior: Posterior, axis: int) -> np.ndarray:
+    """Of each bin of the histogram; a posterior's peak may be far narrower than a bin."""
+    return posterior.bins(np.linspace(*posterior.landscape.box[axis], BINS + 1), axis)
 
 
 def rule_name(rule) -> str:
@@ -268,10 +281,11 @@ def says(lab: Lab, outcomes, posterior) -> str:
             if any(best.at):  # one point of a curve of minima: the distance to it says little
                 text += f"; the median loss ends at K = {np.nanmedian(_potential(lab, out.w)):.3g}"
             else:
-                text += f"; the median ends {np.nanmedian(best.distance(out.w)):.3g} from {best.name}"
+                away = np.nanmedian(best.distance(out.w))
+                text += f"; the median ends {away:.3g} from {best.name}" if away > NOTHING else f"; the median ends at {best.name}"
         parts.append(text)
     if run.landscape.barriers:
-        parts.append(f"Bayes, with {posterior.n:,.0f} samples, puts {100 * posterior.masses()[0]:.3g} % there")
+        parts.append(f"Bayes, with {posterior.n:,.0f} sample{'s' * (posterior.n != 1)}, puts {100 * posterior.masses()[0]:.3g} % there")
     if run.data.slope:
         parts.append("With a ≠ 0 the minima move: the λ shown belong to a = 0")
     return ". ".join(parts) + "."

@@ -72,7 +72,8 @@ def record(session, title: str = "", most: int = MOST) -> Iterator[str | Recordi
 def _shown(session) -> dict:
     """What the view says now, and the texts below the figures as HTML."""
     texts = {"words": [rendered(pane.object) for pane in session.texts]} if hasattr(session, "texts") else {}
-    return {name: getattr(session.view, name) for name in SHOWN if name in session.view.param} | texts
+    found = {name: getattr(session.view, name) for name in SHOWN if name in session.view.param} | texts
+    return found | {"status": {name: value for name, value in found["status"].items() if name != "query"}}  # its address is no link to a state
 
 
 def _sent(document: Document, model, attr: str):

@@ -14,10 +14,21 @@ import numpy as np
 from dynamics.batches import Finite, Online, check_known
 from landscapes.catalogue import DoubleWell
 from landscapes.polynomial import Landscape
-from landscapes.quadrature import COARSE, FINE, Nodes, across, checked_box, nodes, on_circles
+from landscapes.quadrature import COARSE, FINE, Nodes, across, breakpoints, checked_box, nodes, on_circles, ordinates, pieces
 from landscapes.scale import Range, check
 
+POINTS = {1: 8, 2: 3}  # a bin, where p is smooth
 MOST = 1e15  # n beta beyond which neither the quadrature nor double precision resolves K
+
+
+def _crowding(depth: int, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights on [0, 1] that crowd towards 0: Gauss-Legendre on [0, e^-depth] and on each e-fold above."""
+    x, weight = np.polynomial.legendre.leggauss(order)
+    ends = np.concatenate([[0.0], np.exp(np.arange(-depth, 1.0))])
+    return (ends[:-1, None] + np.diff(ends)[:, None] * (1 + x) / 2).ravel(), (np.diff(ends)[:, None] * weight / 2).ravel()
+
+
+CROWDED = _crowding(14, 4)
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,44 @@ class Posterior:
         along = across(self.landscape, 1 - axis, points, self.box, self.ahat, FINE if self.fine else COARSE)
         value = np.sum(along.weight * np.exp(-np.maximum(self._energy(along.k), -700)), axis=1) / self._z
         return np.where((points >= low) & (points <= high), value, 0.0)
+
+    def bins(self, edges, axis: int = 0) -> np.ndarray:
+        """Probability that w_axis lies between neighbouring `edges` (k + 1,), ascending -> (k,).
+
+        A peak may be far narrower than its bin. Bins at the zeros and turning points of Q - ahat, and their neighbours, are integrated on
+        nodes that crowd towards those; the others, where log p is smooth, by a midpoint rule.
+        """
+        edges = np.asarray(edges, float)
+        if edges.ndim != 1 or len(edges) < 2 or not np.all(np.diff(edges) > 0):
+            raise ValueError(f"edges = {edges!r}; give at least two ascending numbers")
+        if axis not in range(self.landscape.dim):
+            raise ValueError(f"axis = {axis!r}; the variables are numbered 0 ... {self.landscape.dim - 1}")
+        w, weight, place = self._crowded(edges, axis)
+        even = np.setdiff1d(np.arange(len(edges) - 1), place)
+        points = POINTS[self.landscape.dim]
+        inside = edges[even, None] + np.diff(edges)[even, None] * (np.arange(points) + 0.5) / points
+        p = self.marginal(axis, np.concatenate([w, inside.ravel()]))
+        found = np.bincount(place, weight * p[: len(w)], len(edges) - 1)
+        found[even] = p[len(w) :].reshape(inside.shape).mean(axis=1) * np.diff(edges)[even]
+        return found
+
+    def _crowded(self, edges, axis) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Nodes, weights and number of the bin for the bins whose p may be peaked."""
+        if self.landscape.dim == 1:
+            special = breakpoints(self.landscape, 0, np.zeros(1), self.ahat)[0]
+        else:
+            special = ordinates(self.landscape, self.box, axis, self.ahat)
+        special = np.unique(special[(special >= edges[0]) & (special <= edges[-1])])
+        places = np.clip(np.searchsorted(edges, special, side="right") - 1, 0, len(edges) - 2)
+        w, weight, place = [np.empty(0)], [np.empty(0)], [np.empty(0, int)]
+        for i in sorted({i for at in places for i in (at - 1, at, at + 1) if 0 <= i < len(edges) - 1}):
+            own = special[places == i]
+            towards = own if len(own) else edges[[i if i - 1 in places else i + 1]]  # of a neighbour: the end where it meets the peak
+            origin, length = pieces(towards[None], edges[i], edges[i + 1])
+            w.append((origin[..., None] + length[..., None] * CROWDED[0]).ravel())
+            weight.append((np.abs(length)[..., None] * CROWDED[1]).ravel())
+            place.append(np.full(len(w[-1]), i))
+        return np.concatenate(w), np.concatenate(weight), np.concatenate(place)
 
     def distance(self, at, radii) -> np.ndarray:
         """Density of the distance |w - at| at radii (n,), per unit of length: in 2D the integral over each circle, right across narrow ridges."""

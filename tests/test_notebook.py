@@ -1,5 +1,6 @@
 """`lab(...)` in a notebook: what a cell displays, alive from its server and alone."""
 
+import json
 import subprocess
 import sys
 
@@ -25,6 +26,7 @@ def test_a_widget_prints_as_the_call_that_made_it():
         ("landscape", {"lr": 0.1}, "lr = 0.1; the landscape lab takes data, landscape, n, rival, rule, seed, start, steps"),
         ("landscape", {"n": -5}, "n = -5"),
         ("escape", {"theme": "dark"}, "theme belongs to the address"),
+        ("escape", {"n": -5}, "n = -5"),
     ],
 )
 def test_what_cannot_be_shown_is_said_once(name, values, said):
@@ -54,16 +56,29 @@ def test_in_an_exported_notebook_the_landscape_stays_alive_without_a_network(bro
 
 
 @pytest.mark.browser
-def test_another_lab_is_shown_by_a_server_that_ends_with_its_process(browser):
+def test_another_lab_is_shown_by_a_server_that_ends_with_its_process_and_then_by_what_it_recorded(browser, tmp_path):
     """In a process of its own: the server must not keep it alive."""
-    script = "from app import lab; import sys; print(lab('escape', n=300).html, flush=True); sys.stdin.read()"
+    call = "lab('escape', n=300, steps=20, cells=100, **{'x.count': 3, 'y.count': 2})"
+    script = f"from app import lab; import json, sys; print(json.dumps({call}.html), flush=True); sys.stdin.read()"
+    file = tmp_path / "exported.html"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        html = process.stdout.readline()
+        file.write_text(f"<!DOCTYPE html><meta charset='utf-8'>{json.loads(process.stdout.readline())}", encoding="utf-8")
         context = browser.new_context()
         page = context.new_page()
-        page.set_content(html)
-        page.frames[1].locator(".lab.escape.widget").wait_for(timeout=30_000)
+        page.goto(file.as_uri())
+        live = page.frame_locator("iframe")
+        live.locator(".lab.escape.widget:not(.recorded)").wait_for(timeout=60_000)
         assert page.frames[1].url.startswith("http://localhost:") and {"widget=escape", "n=300"} <= set(page.frames[1].url.split("&"))
-        context.close()
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(30) == 0
+    page.goto(file.as_uri())
+    recorded = page.frame_locator("iframe")
+    recorded.locator(".lab.escape.recorded[data-complete=true]").wait_for(timeout=60_000)
+    assert recorded.locator(".clock").text_content() == "6 of 6 cells" and recorded.locator(".maps svg").count() == 2
+    context.close()
+
+
+def test_a_cell_without_a_recording_is_asked_for_by_name(monkeypatch):
+    monkeypatch.setattr("app.notebook._server", lambda: 1)
+    html = lab("escape", record=False, n=300)._repr_html_()
+    assert 'src="http://localhost:1/serve?widget=escape&amp;n=300"' in html and "<script" not in html

@@ -9,7 +9,7 @@ from scipy import integrate, special
 
 from dynamics import Finite, Online
 from dynamics.posterior import Posterior, lambda_hat_exact
-from landscapes import CATALOGUE, Bowl, Cusp, DoubleWell, Monomial, NormalCrossing, Regular, Ring, RotatedLine, Tangency, TripleWell, Valley
+from landscapes import CATALOGUE, Bowl, Cusp, DoubleWell, Monomial, NormalCrossing, Regular, Ring, RotatedLine, Tangency, TripleWell, Valley, parse
 from landscapes.quadrature import COARSE, FINE, nodes
 
 NBETA = (1e1, 1e4, 1e9, 1e15)
@@ -266,3 +266,34 @@ def test_bad_posteriors_name_the_value_and_the_remedy():
         Posterior(Valley()).masses()
     with pytest.raises(ValueError, match="axis = 2"):
         Posterior(Valley()).marginal(2, [0.0])
+
+
+@pytest.mark.parametrize("n", [3, 1e4, 1e7])
+@pytest.mark.parametrize(("landscape", "slope"), [(DoubleWell(), 0.0), (DoubleWell(1.8, 1, 4), -0.05), (parse("(w-1)*(w+2)^3*w"), 0.3)])
+def test_bins_hold_what_is_between_their_edges_however_narrow_the_peaks(landscape, slope, n):
+    """Beside the fine quadrature of each interval alone, which is checked against closed forms and SciPy above."""
+    posterior = Posterior(landscape, n, data=Online(slope=slope))
+    edges = np.linspace(*landscape.box[0], 41)
+    grids = [nodes(landscape, pair, posterior.ahat, FINE) for pair in itertools.pairwise(edges)]
+    least = min(grid.k.min() for grid in grids)
+    wanted = np.array([np.sum(grid.weight * np.exp(-posterior.strength * (grid.k - least))) for grid in grids])
+    assert posterior.bins(edges) == pytest.approx(wanted / wanted.sum(), abs=1e-3)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("landscape", [Valley(1, 2), Ring(1), Regular()])
+def test_bins_of_two_variables_are_the_marginal_between_edges(landscape, axis):
+    posterior = Posterior(landscape, 1e4)
+    edges = np.linspace(*landscape.box[axis], 31)
+    points = 64
+    inside = edges[:-1, None] + np.diff(edges)[:, None] * (np.arange(points) + 0.5) / points
+    wanted = posterior.marginal(axis, inside.ravel()).reshape(inside.shape).mean(axis=1) * np.diff(edges)
+    assert posterior.bins(edges, axis) == pytest.approx(wanted, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("edges", "axis", "said"), [([1, 1], 0, "ascending"), ([2], 0, "ascending"), ([0, np.nan], 0, "ascending"), ([0, 1], 1, "axis = 1")]
+)
+def test_bins_that_are_none_are_refused(edges, axis, said):
+    with pytest.raises(ValueError, match=said):
+        Posterior().bins(edges, axis)
