@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from app import export
 from app.claims import claims
-from app.state import FRAME, change, decode_fields, link
+from app.state import FRAME, LABS, change, decode_fields, link
 from dynamics.observe import Result
 from dynamics.posterior import Posterior
 from dynamics.presets import PRESETS, Preset, escape, judge
@@ -30,7 +30,6 @@ from dynamics.sweep import Sweep, SweepResult
 from landscapes.zeros import minima as zeros
 
 FREE = "landscape"  # the run that is no preset
-LABS = ("escape", "networks", "llc", "dln")  # that compute in Python
 LAB_SUFFIXES = (".html", ".png", ".svg", ".pdf", ".gif", ".mp4", ".csv")
 LANDSCAPES = "Landscapes"  # the first group of presets
 EXAMPLES = """examples:

@@ -21,7 +21,6 @@ from dynamics import Simulation
 from dynamics.presets import PRESETS
 
 TALL = 520  # pixels
-RECORDED = ("escape", "networks", "llc", "dln")
 # asks the server whether it is there; if not, the frame shows the recording instead
 CELL = """<div>{frame}<script type="application/json" id="{id}-recorded">{page}</script>
 <script>(() => {{
@@ -66,7 +65,7 @@ def lab(name: str = "landscape", height: int = TALL, record: bool = True, **valu
     if wrong := [key for key in values if key in state.FRAME and key != "figures"]:
         raise ValueError(f"{wrong[0]} belongs to the address, not to the lab; give height=... for its size")
     query = {key: str(value) for key, value in values.items()}
-    recorded = _recorded(name, query) if record and name in RECORDED else ""
+    recorded = _recorded(name, query) if record and name in state.LABS else ""
     source = f"http://localhost:{_server()}/serve?{urllib.parse.urlencode({'widget': name} | query, safe=',')}"
     id = f"lambdascape-{uuid.uuid4().hex[:12]}"
     if not recorded:

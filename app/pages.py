@@ -29,7 +29,7 @@ from app.export import save_lab
 from app.geometry import geometry
 from app.landscapelab import Bayes, Lab, from_preset
 from app.live import IDLE, Abandoned, Latest, jobs
-from app.page import asked, deliver, escaped, file_message, looks, present, typeset
+from app.page import SHEETS, asked, deliver, escaped, file_message, looks, present, typeset
 from app.picture import picture, results
 from app.pondering import Ponderer
 from app.state import FRAME, _short
@@ -70,10 +70,7 @@ KINDS = {
     ".csv": "table (CSV)",
     ".html": "widget without a server (HTML)",
 }
-MIME = {".png": "image/png", ".svg": "image/svg+xml", ".pdf": "application/pdf", ".gif": "image/gif", ".mp4": "video/mp4"} | {
-    ".csv": "text/csv",
-    ".html": "text/html",
-}
+MIME = SHEETS | {".gif": "image/gif", ".mp4": "video/mp4", ".csv": "text/csv", ".html": "text/html"}
 
 
 class LabView(pn.custom.JSComponent):

@@ -23,6 +23,7 @@ CHOICES: dict[str, dict[str, type]] = {
     "data": {cls.__name__: cls for cls in (Online, Finite)},
 }
 PLACE = {"landscape": "", "rule": "", "data": "data."}  # what stands before the names of the fields
+LABS = ("escape", "networks", "llc", "dln")  # that compute in Python; the landscape lab simulates in the browser, too
 FRAME = ("page", "widget", "figures", "view", "maps", "theme", "projector")  # what an address says besides the state (the same in shell.js)
 FARTHEST = 1e3  # |w| from which a trajectory counts as diverged: no run starts there
 LONGEST = 40  # characters of a number that are read, or of a value that are repeated in a message

@@ -13,9 +13,10 @@ from PIL import Image
 from test_standalone import Opened
 
 from app import export, labfile, paper, recording
-from app.__main__ import LABS, main
+from app.__main__ import main
 from app.pages import PAGES
 from app.recording import Frame, Recording, record, rendered, thinned
+from app.state import LABS
 
 SMALL = {
     "llc": {"preset": "healthy", "chains": "2", "draws": "60", "burn_in": "20", "figures": "chains,lambda,law"},
