@@ -267,6 +267,8 @@ class Session(ABC):
                 self.view.notices = ["There is nothing to save yet: run it first."]
         elif suffix in SHEETS:
             jobs().submit(self._drawn, self.sheet(), name, suffix)
+        else:
+            self.view.notices = [f"No file of the kind {suffix[:20]!r} is made; choose one of {', '.join(SHEETS)}, .csv"]
 
     def _drawn(self, draw: Callable, name: str, suffix: str) -> None:  # in a thread
         from app import paper

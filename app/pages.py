@@ -346,6 +346,8 @@ class Session:
         """Make a file of the state, in a thread, and hand it to the browser."""
         if [suffix, KINDS.get(suffix)] in self.view.kinds:
             jobs().submit(self._kept, self.state, suffix)
+        else:
+            self.view.notices = [f"No file of the kind {suffix[:20]!r} is made; choose one of {', '.join(KINDS)}"]
 
     def _kept(self, state: Lab, suffix: str) -> None:  # in a thread
         preset = PRESETS.get(state.preset)

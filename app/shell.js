@@ -32,9 +32,13 @@ const pushButton = (text, help, onclick, extra = {}) => element("button", {type:
 
 // what is in view as a file: the server makes it, the browser keeps it
 const saveMenu = (model, kinds) => {
-  const menu = element("select", {class: "save", title: "Save what is in view as a file", "aria-label": "Save as a file", onchange: () => { model.send_msg({save: menu.value}); menu.value = "" }},
-    element("option", {value: "", text: "Save …"}), ...kinds.map(([value, text]) => element("option", {value, text})))
+  const head = element("option", {value: "", text: "Save …"})
+  const busy = yes => { menu.disabled = yes; head.textContent = yes ? "Saving …" : "Save …" }
+  const menu = element("select", {class: "save", title: "Save what is in view as a file", "aria-label": "Save as a file", onchange: () => { model.send_msg({save: menu.value}); menu.value = ""; busy(true) }},
+    head, ...kinds.map(([value, text]) => element("option", {value, text})))
+  model.on("notices", () => busy(false)) // it says why there is no file
   model.on("file", () => {
+    busy(false)
     const {name, type, data} = model.file
     if (!name) return
     const url = URL.createObjectURL(new Blob([Uint8Array.from(atob(data), letter => letter.charCodeAt(0))], {type})), link = element("a", {href: url, download: name})

@@ -17,15 +17,18 @@ PAGES = {
 
 
 def saved(page, kind: str) -> bytes:
-    with page.expect_download() as caught:
+    with page.expect_download(timeout=120_000) as caught:  # a film takes seconds, on a slow machine many
         page.locator(".save").select_option(kind)
     assert caught.value.suggested_filename.endswith(kind) and page.locator(".save").input_value() == ""
     return caught.value.path().read_bytes()
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", PAGES)
-def test_what_is_in_view_is_saved_as_every_kind_that_the_menu_names(browser, site, name):
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [("llc", (".png", ".svg", ".pdf", ".csv")), ("dln", (".png", ".csv")), ("networks", (".csv",)), ("landscape", (".gif", ".html"))],
+)
+def test_what_is_in_view_is_saved_as_what_the_menu_names(browser, site, name, chosen):
     window = Visitor(browser, site.home, accept_downloads=True)
     window.page.goto(f"{site.home}?{'&'.join(f'{key}={value}' for key, value in PAGES[name].items())}")
     window.page.locator(".lab[data-drawn]").wait_for()
@@ -38,12 +41,12 @@ def test_what_is_in_view_is_saved_as_every_kind_that_the_menu_names(browser, sit
         window.page.locator(".lab[data-running=false]").wait_for()
     kinds = window.page.locator(".save option").evaluate_all("options => options.map(option => option.value).filter(Boolean)")
     assert {".png", ".svg", ".pdf", ".csv"} <= set(kinds) and ({".gif", ".html"} <= set(kinds)) == (name == "landscape")
-    for kind in kinds:
+    for kind in chosen:
         content = saved(window.page, kind)
         if kind == ".csv":
             head, *rows = csv.reader(io.StringIO(content.decode()))
             assert len(rows) > 1 and all(len(row) == len(head) for row in rows)
-        elif kind != ".mp4":
+        else:
             assert content.startswith(STARTS[kind])
         if kind == ".png":
             with Image.open(io.BytesIO(content)) as picture:
@@ -56,5 +59,6 @@ def test_a_kind_that_the_menu_does_not_name_is_not_made(browser, site):
     window = Visitor(browser, site.home).open(**PAGES["landscape"])
     window.page.locator(".save").evaluate("menu => { const option = new Option('x', '../../etc/passwd'); menu.append(option) }")
     window.page.locator(".save").select_option("../../etc/passwd")
+    window.page.get_by_text("choose one of .png").wait_for()
     assert saved(window.page, ".csv")  # the next one comes, and it is this one
     window.close()
