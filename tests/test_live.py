@@ -10,7 +10,7 @@ import pytest
 from app import live
 from app.live import Latest
 
-SOON = 5.0  # seconds within which something has to happen; on an idle machine it takes milliseconds
+SOON = 60.0  # seconds within which something has to happen; it takes milliseconds, and on a busy machine some more: only what hangs takes so long
 
 
 class Stop(Exception):
@@ -147,7 +147,7 @@ def test_never_more_than_one_computation_is_in_flight_for_a_visitor(screen, late
 def test_a_float_is_a_rest_that_is_not_published_and_that_a_newer_request_cuts_short(screen, latest):
     def work(value):
         yield value, "coarse"
-        yield 0.15
+        yield 0.15 if value in (1, 5) else 10 * SOON
         yield value, "fine"
 
     ask = latest(work)
@@ -158,10 +158,8 @@ def test_a_float_is_a_rest_that_is_not_published_and_that_a_newer_request_cuts_s
         ask(value)
         screen.until(lambda seen, value=value: seen[-1] == (value, "coarse"))
         until(lambda: ask.phase == "resting")
-    begun = time.perf_counter()
     ask(5)
-    screen.until(lambda seen: seen[-1] == (5, "coarse"))
-    assert time.perf_counter() - begun < 0.12  # did not sit the rest out
+    screen.until(lambda seen: seen[-1] == (5, "coarse"))  # none of the three has sat its rest out
     screen.until(lambda seen: seen[-1] == (5, "fine"))
     assert [value for value, kind in screen.results if kind == "fine"] == [1, 5]
 
@@ -275,13 +273,14 @@ def test_a_page_that_cannot_be_told_of_a_failure_is_told_of_the_next_result(late
 
 
 def test_closing_stops_a_rest(screen, latest):
-    ask = latest(lambda value: iter([1, 0.05, 2]))
+    ask = latest(lambda value: iter([1, 10 * SOON, 2]))
     ask("a")
     screen.until(lambda seen: seen == [1])
     until(lambda: ask.phase == "resting")
+    timer = ask.timer
     ask.close()
-    time.sleep(0.15)
-    assert screen.results == [1]
+    timer.join(SOON)
+    assert not timer.is_alive() and screen.results == [1]
 
 
 def test_a_failure_is_published_logged_and_survived(screen, latest, caplog):

@@ -5,6 +5,7 @@ import gc
 import math
 import pathlib
 import re
+import threading
 import time
 import urllib.parse
 import weakref
@@ -37,8 +38,8 @@ def ran(contest: Contest) -> History:
     return history
 
 
-def until(true, timeout=20.0):
-    end = time.monotonic() + timeout
+def until(true):
+    end = time.monotonic() + 60  # seconds: only what hangs takes so long
     while not true():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.005)
@@ -149,14 +150,24 @@ def test_a_negative_lambda_hat_is_called_meaningless_and_nothing_is_said_before_
 # In a thread
 
 
-def test_a_race_answers_pause_within_a_fifth_of_a_second_and_goes_on():
-    racing = Racing(LONG)
+def test_a_race_answers_pause_before_the_piece_in_work_is_done_ends_with_it_and_goes_on():
+    racing, inside, go, answered = Racing(LONG), threading.Event(), threading.Event(), []
+    piece = racing._piece
+
+    def held(work):
+        inside.set()
+        answered.append(go.wait(60))
+        piece(work)
+
     try:
         until(lambda: racing.history.looked > 0)
-        begun = time.perf_counter()
+        racing._piece = held
+        assert inside.wait(60)
         racing.pause()
-        assert time.perf_counter() - begun < 0.2 and racing.phase == "paused"
-        until(lambda: not racing.busy, 5)  # the piece in work is finished: at most one frame of chains (0.2 s)
+        assert racing.phase == "paused" and racing.busy
+        go.set()
+        until(lambda: not racing.busy)
+        assert answered == [True], "one piece was in work, and the answer came before its end"
         held = racing.history.step, racing.history.looking
         time.sleep(0.3)
         assert (racing.history.step, racing.history.looking) == held
@@ -340,10 +351,8 @@ def test_a_newcomer_presses_run_and_reads_what_both_comparisons_give(visit, tmp_
     window = visit(FAST)
     assert "Press Run" in window.text(".says") and "fair comparison" in window.text("figure.matched .legend")
     empty = window.coloured("loss")
-    begun = time.perf_counter()
     window.press("run")
     window.shows("done, 3 epochs")
-    assert time.perf_counter() - begun < 20
     assert "After 3 epochs λ̂ is" in window.text(".says")
     for name in ("loss", "accuracy", "norm", "spectrum"):
         assert window.coloured(name) > empty + 50, name

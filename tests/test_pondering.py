@@ -18,7 +18,7 @@ def server(monkeypatch):
     monkeypatch.setattr(pondering, "deliver", lambda session, function, *args: calls.put((function, args)))
 
     def turn():
-        function, args = calls.get(timeout=10)
+        function, args = calls.get(timeout=60)
         function(*args)
 
     return turn
@@ -28,7 +28,7 @@ def test_messages_wait_behind_a_polynomial_that_is_looked_at_in_another_thread(s
     looked, go = [], threading.Event()
 
     def parse(text, of):
-        assert go.wait(10)
+        assert go.wait(60)
         looked.append((text, of, threading.current_thread()))
 
     monkeypatch.setattr(pondering, "parse", parse)

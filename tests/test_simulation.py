@@ -7,7 +7,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -161,10 +160,8 @@ def test_the_first_frame_comes_before_the_first_step(monkeypatch):
 
 def test_a_run_of_years_is_cancelled_by_not_iterating_on():
     endless = replace(WELL, n=10_000, steps=100_000_000)
-    began = time.perf_counter()
     frames = list(itertools.islice(endless.stream(every=100), 3))
-    assert [frame.step for frame in frames] == [0, 100, 200]
-    assert time.perf_counter() - began < 5  # hours, if it went on
+    assert [frame.step for frame in frames] == [0, 100, 200]  # of weeks, if it went on
 
 
 def test_a_whole_run_is_watched_and_stopped():
@@ -317,8 +314,8 @@ def test_a_run_refuses_what_it_cannot_do_and_says_what_it_can(make, message):
         make()
 
 
-def test_a_run_beyond_the_memory_bound_is_refused_beforehand_with_the_number():
-    began = time.perf_counter()
+def test_a_run_beyond_the_memory_bound_is_refused_beforehand_with_the_number(monkeypatch):
+    monkeypatch.setattr(simulation, "_Ensemble", lambda *_: pytest.fail("begun before it was refused"))
+    monkeypatch.setattr(simulation.np, "empty", lambda *_: pytest.fail("80 GB were asked for"))
     with pytest.raises(ValueError, match=r"n = 10,000 trajectories.*needs 80\.0 GB of at most 1\.1; keep fewer steps or trajectories"):
         replace(WELL, n=10_000, steps=1_000_000).run(every=1)
-    assert time.perf_counter() - began < 1
