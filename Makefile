@@ -26,7 +26,7 @@ serve: $(VENV)/.serve
 # First what computes, then what waits for a browser, which wants the cores for itself; 5 is pytest's word for "ARGS choose none of these".
 test: $(VENV)/.test
 	@$(PY) -m dynamics.warm
-	$(PY) -m pytest -n 2 -m "not browser" $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest -n 2 --dist loadfile -m "not browser" $(ARGS) || [ $$? -eq 5 ]
 	$(PY) -m pytest -m browser $(ARGS) || [ $$? -eq 5 ]
 
 bench: $(VENV)/.bench

@@ -1,5 +1,6 @@
 """The escape lab without a browser: its link, its form, its maps, shared and kept."""
 
+import contextlib
 import csv
 import io
 import json
@@ -29,6 +30,21 @@ SMALL = EscapeLab(
 @pytest.fixture(autouse=True)
 def no_maps_of_others(monkeypatch):
     monkeypatch.setattr(escape, "_maps", {})
+
+
+@pytest.fixture(scope="module")
+def computed():
+    """The map of SMALL, made once for all who only look at it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(escape, "_maps", {})
+        finish(SMALL)
+        return sweeping(SMALL)
+
+
+@pytest.fixture
+def known(no_maps_of_others, computed):
+    """The map of SMALL is there."""
+    escape._maps[SMALL] = computed
 
 
 def finish(value) -> Shown:
@@ -159,7 +175,7 @@ def test_the_form_has_every_value_that_matters_and_none_that_an_axis_varies():
 # Maps
 
 
-def test_a_map_for_the_browser_has_the_numbers_of_its_runs():
+def test_a_map_for_the_browser_has_the_numbers_of_its_runs(known):
     found = numbers(finish(SMALL))
     assert found["complete"] and found["step"] == found["of"] == 6
     for j, w0 in enumerate((1.7, 1.8, 1.9)):
@@ -209,7 +225,7 @@ def test_the_sentence_says_whether_the_maps_agree():
     assert escape.says(phase, phase.blank()) == ""
 
 
-def test_the_table_has_a_row_for_each_cell_and_reads_back():
+def test_the_table_has_a_row_for_each_cell_and_reads_back(known):
     last = finish(SMALL)
     rows = list(csv.DictReader(io.StringIO(escape.table(SMALL, last.frame))))
     assert len(rows) == 6 and [float(row["rate"]) for row in rows] == last.frame.rate.ravel().tolist()
@@ -323,8 +339,8 @@ def test_the_estimate_grows_with_the_work_and_what_takes_too_long_is_refused_wit
 # A visitor
 
 
-@pytest.fixture
-def session():
+@contextlib.contextmanager
+def visited():
     made = escape.Session(encode(SMALL))
     until(lambda: finished(SMALL), "not computed")
     made.show(Shown(SMALL, made.made.frame, {}, True))  # as the page's document would
@@ -332,9 +348,17 @@ def session():
     made.close()
 
 
-def test_a_small_map_begins_with_the_page(session):
-    assert session.asked == SMALL and not session.running
-    assert session.view.numbers["complete"] and session.view.status["stale"] is False
+@pytest.fixture
+def session(known):
+    with visited() as made:
+        yield made
+
+
+def test_a_small_map_begins_with_the_page():
+    assert not finished(SMALL)
+    with visited() as session:
+        assert session.asked == SMALL and not session.running
+        assert session.view.numbers["complete"] and session.view.status["stale"] is False
 
 
 def test_a_changed_control_keeps_the_map_and_says_so(session):

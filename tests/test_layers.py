@@ -26,36 +26,37 @@ import importlib, json, pkgutil, random, sys, threading
 import numpy
 sys.modules.update(dict.fromkeys(["scipy", "hypothesis", "pytest"]))  # of the tests only: importing one of them fails here
 before = random.getstate(), repr(numpy.random.get_state())
-package = importlib.import_module(NAME)
-for module in pkgutil.iter_modules(package.__path__, NAME + "."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
-print(json.dumps({
-    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
-    "threads": [thread.name for thread in threading.enumerate()],
-    "same random state": before == (random.getstate(), repr(numpy.random.get_state())),
-}))
+for name in sys.argv[1:]:
+    package = importlib.import_module(name)
+    for module in pkgutil.iter_modules(package.__path__, name + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    print(json.dumps({
+        "package": name,
+        "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+        "threads": [thread.name for thread in threading.enumerate()],
+        "same random state": before == (random.getstate(), repr(numpy.random.get_state())),
+    }))
 """
 
 
-@pytest.fixture(scope="module", params=PACKAGES)
-def imported(request):
-    """(name, what a fresh interpreter holds after importing every module of that package)."""
-    script = f"NAME = {request.param!r}\n{LOOK}"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=120, check=False)
+@pytest.fixture(scope="module")
+def imported():
+    """What a fresh interpreter holds after importing every module of a package and of those below it: one interpreter, from the lowest up."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", LOOK, *PACKAGES], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert not done.stderr and len(done.stdout.splitlines()) == 1, "importing prints something"
-    return request.param, json.loads(done.stdout)
+    assert not done.stderr and len(done.stdout.splitlines()) == len(PACKAGES), "importing prints something"
+    return {seen["package"]: seen for seen in map(json.loads, done.stdout.splitlines())}
 
 
-def test_a_package_imports_nothing_from_the_layers_above_it(imported):
-    name, seen = imported
-    assert not ABSENT.get(name, set()) & set(seen["modules"])
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_imports_nothing_from_the_layers_above_it(imported, name):
+    assert not ABSENT.get(name, set()) & set(imported[name]["modules"])
 
 
-def test_importing_starts_no_thread_and_leaves_the_global_random_state_alone(imported):
-    _, seen = imported
-    assert seen["threads"] == ["MainThread"] and seen["same random state"]
+@pytest.mark.parametrize("name", PACKAGES)
+def test_importing_starts_no_thread_and_leaves_the_global_random_state_alone(imported, name):
+    assert imported[name]["threads"] == ["MainThread"] and imported[name]["same random state"]
 
 
 @pytest.fixture

@@ -34,8 +34,11 @@ def exact(lab, steps):
     return last(exact_panel.exact(lab, steps))
 
 
-def geometry(lab):
-    return last(geometry_in_pieces(lab))
+def geometry(lab, part):
+    """The panel as soon as it has that part, which is shown at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(panel, "SOON", -1.0)
+        return next(found for found in geometry_in_pieces(lab) if found and part in json.loads(found[0]["meta"])["parts"])
 
 
 def at(landscape, point=0) -> Lab:
@@ -82,7 +85,7 @@ def test_two_variables_have_no_law_on_the_page():
     [(Cusp(), Fraction(6, 5)), (Tangency(), Fraction(2)), (Valley(1, 1), Fraction(3, 2)), (NormalCrossing(1, 1), Fraction(1))],
 )
 def test_the_diagonal_leaves_the_drawn_polygon_at_the_newton_distance(landscape, distance):
-    arrays, steps = geometry(at(landscape))
+    arrays, steps = geometry(at(landscape), "point")
     assert arrays["leaves"][0] == pytest.approx(float(distance))
     x, y = arrays["edge"]
     lower = np.interp(float(distance), x, y) if np.all(np.diff(x) > 0) else None
@@ -93,7 +96,7 @@ def test_the_diagonal_leaves_the_drawn_polygon_at_the_newton_distance(landscape,
 
 @pytest.mark.parametrize("landscape", [DoubleWell(), Cusp(), Valley(1, 2), Ring(2)])
 def test_drawn_volumes_follow_the_drawn_law_where_eps_is_small(landscape):
-    arrays, _ = geometry(at(landscape))
+    arrays, _ = geometry(at(landscape), "volume")
     ratio = arrays["volume"] / arrays["law"]
     assert ratio[0] == pytest.approx(1)
     assert ratio[3] == pytest.approx(1, abs=0.05)  # subleading terms at eps = 3e-13
@@ -103,7 +106,7 @@ def test_drawn_volumes_follow_the_drawn_law_where_eps_is_small(landscape):
 
 @pytest.mark.parametrize("landscape", [DoubleWell(), Cusp(), Valley(1, 2)])
 def test_the_slope_of_the_free_energy_in_log_n_is_the_exact_lambda_hat(landscape):
-    arrays, _ = geometry(at(landscape))
+    arrays, _ = geometry(at(landscape), "energy")
     slope = np.diff(arrays["energy"][0]) / np.diff(np.log(SAMPLES))
     between = np.sqrt(SAMPLES[1:] * SAMPLES[:-1])
     wanted = [lambda_hat_exact(landscape, n) for n in between[-4:]]  # dF/dlog n = n E[K]
@@ -111,7 +114,7 @@ def test_the_slope_of_the_free_energy_in_log_n_is_the_exact_lambda_hat(landscape
 
 
 def test_where_lambda_is_undefined_the_panel_says_why():
-    arrays, steps = geometry(at(Ring(), point=1))
+    arrays, steps = geometry(at(Ring(), point=1), "volume")
     assert "volume" not in arrays
     assert "K has a maximum here" in json.loads(arrays["meta"])["reason"]
     assert "K has a maximum here" in steps
@@ -164,7 +167,7 @@ def test_in_two_variables_the_shares_are_those_of_random_points(landscape):
 
 
 def test_the_panel_names_where_the_claim_breaks():
-    arrays, _ = geometry(at(DoubleWell()))
+    arrays, _ = geometry(at(DoubleWell()), "noise")
     words = json.loads(arrays["meta"])["noise"]["words"]
     assert "BΣ/H is 1 within 10 % only for w in [−1.82, −1.78], [1.39, 1.46], [2.13, 2.18]: 1.9 % of the box" in words
     assert "H < 0 ≤ Σ for w in [−1.36, 0.159]" in words and "2/3 at +w₀" in words and "1 at −w₀" in words
@@ -174,13 +177,13 @@ def test_the_panel_names_where_the_claim_breaks():
         (at(Valley(1, 2)), "H has a negative eigenvalue"),
         (Lab(Simulation(DoubleWell(1.8, 1, 4), n=10, steps=2, data=Online(slope=-0.05)), None), "[−1.802, −1.799]"),
     ):
-        assert words in json.loads(geometry(lab)[0]["meta"])["noise"]["words"]
+        assert words in json.loads(geometry(lab, "noise")[0]["meta"])["noise"]["words"]
 
 
 def test_formulas_keep_their_backslashes_in_markdown():
     """Markdown takes the backslash from every punctuation mark: none follows one in the steps (but \\, and \\; which the page replaces)."""
     for landscape in (parse("w1 - w2^2, w1*w2"), parse("(w1^2-2)*(w2^2-3)"), Cusp(), DoubleWell()):
-        assert not re.search(r"\\[{}\[\]()_*.!#|]", geometry(at(landscape))[1])
+        assert not re.search(r"\\[{}\[\]()_*.!#|]", geometry(at(landscape), "point")[1])
 
 
 # All zeros together
@@ -198,7 +201,7 @@ def test_formulas_keep_their_backslashes_in_markdown():
 )
 def test_the_panel_begins_with_lambda_of_the_whole_box(landscape, words):
     assert words in whole_words(landscape)
-    assert geometry(at(landscape))[1].startswith(whole_words(landscape))
+    assert geometry(at(landscape), "whole")[1].startswith(whole_words(landscape))
 
 
 # In pieces
@@ -233,6 +236,7 @@ def test_the_panel_comes_in_short_pieces_and_at_once_when_it_is_known(monkeypatc
     metas = [json.loads(found[0]["meta"]) for found in shown if found]
     assert [meta["complete"] for meta in metas] == [False] * (len(metas) - 1) + [True]
     assert all(set(a["parts"]) < set(b["parts"]) for a, b in itertools.pairwise(metas))
+    assert shown[-1][1] == geometry(lab, "point")[1], "nothing is said after the steps to λ"
     again = list(geometry_in_pieces(lab))
     assert len(again) == 1 and again[0][1] == shown[-1][1] and set(again[0][0]) == set(shown[-1][0])
 
