@@ -17,7 +17,7 @@ from landscapes.scale import parameters
 ABSENT = {
     "landscapes": {"torch", "torchvision", "panel", "holoviews", "bokeh", "matplotlib", "pandas", "sympy", "dynamics", "nets", "app"},
     "dynamics": {"torch", "torchvision", "panel", "holoviews", "bokeh", "matplotlib", "pandas", "sympy", "nets", "app"},
-    "nets": {"panel", "holoviews", "bokeh", "app"},
+    "nets": {"torchvision", "sklearn", "PIL", "matplotlib", "panel", "holoviews", "bokeh", "app"},
 }
 PACKAGES = [name for name in (*ABSENT, "app") if importlib.util.find_spec(name)]
 
