@@ -89,9 +89,10 @@ def inside():
 @pytest.fixture(scope="session")
 def browser(chromium):
     """The one browser of all tests marked `browser`: Playwright runs once in a process."""
-    from playwright.sync_api import sync_playwright
-    from test_page import FLAGS
+    from playwright.sync_api import expect, sync_playwright
+    from test_page import FLAGS, PATIENCE
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser

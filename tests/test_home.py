@@ -1,6 +1,5 @@
 """The first page in a real browser: it moves, its sliders act at once and in the browser alone, and it leads on."""
 
-import pathlib
 import re
 import urllib.parse
 
@@ -23,6 +22,10 @@ class Home(Visitor):
     def step(self) -> int:
         return int(self.page.locator("canvas").get_attribute("data-step"))
 
+    def moves(self):
+        """Wait until another step is shown."""
+        self.page.wait_for_function("([canvas, step]) => canvas.dataset.step !== step", arg=[self.page.query_selector("canvas"), str(self.step)])
+
     def shares(self) -> list[float]:
         """In per cent: SGD, natural gradient, Bayes."""
         return [float(re.sub(r"[^\d.]", "", text)) for text in self.page.locator(".rows output").all_inner_texts()]
@@ -44,12 +47,17 @@ def visit(browser, site):
         window.close()
 
 
+@pytest.fixture(scope="module")
+def opened(browser, site):
+    """One window for all tests that leave it as they found it."""
+    window = Home(browser, site.home).open()
+    yield window
+    window.close()
+
+
 @pytest.mark.browser
-def test_the_first_picture_moves(visit):
-    window = visit()
-    first = window.step
-    window.page.wait_for_timeout(700)
-    assert window.step > first
+def test_the_first_picture_moves(opened):
+    opened.moves()
 
 
 @pytest.mark.browser
@@ -99,30 +107,24 @@ def test_it_leads_to_every_lab_and_lesson_and_old_links_still_lead_to_the_landsc
 
 
 @pytest.mark.browser
-def test_space_pauses(visit):
-    window = visit()
-    window.page.locator(".home").press("Space")
-    at = window.step
-    window.page.wait_for_timeout(400)
-    assert window.step == at
-    window.page.get_by_role("button", name="Play").click()
-    window.page.wait_for_timeout(500)
-    assert window.step != at
+def test_space_pauses(opened):
+    opened.page.locator(".home").press("Space")
+    at = opened.step
+    opened.page.wait_for_timeout(400)
+    assert opened.step == at
+    opened.page.get_by_role("button", name="Play").click()
+    opened.moves()
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("width", "height"), [(1400, 850), (1024, 640), (390, 800)])
-def test_nothing_sticks_out_of_the_window(visit, width, height):
-    window = visit(window={"viewport": {"width": width, "height": height}})
-    assert window.page.locator(".lab").evaluate("lab => lab.scrollWidth <= lab.clientWidth")
-    assert window.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+def test_nothing_sticks_out_of_the_window(opened):
+    for width, height in ((1024, 640), (390, 800), (1400, 850)):
+        opened.resize(width, height)
+        assert opened.page.locator(".lab").evaluate("lab => lab.scrollWidth <= lab.clientWidth"), width
+        assert opened.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_barrier(visit, theme):
-    package = pytest.importorskip("axe_playwright_python", reason="no axe: pip install -e '.[test]'")
-    window = visit(theme=theme)
-    window.page.evaluate((pathlib.Path(package.__file__).parent / "axe.min.js").read_text())
-    found = window.page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-    assert [(bad["id"], [node["target"] for node in bad["nodes"]][:3], bad["help"]) for bad in found["violations"]] == []
+def test_axe_finds_no_barrier(opened):
+    for _ in opened.themes():
+        assert opened.barriers() == []

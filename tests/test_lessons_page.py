@@ -2,7 +2,6 @@
 
 import functools
 import http.server
-import pathlib
 import re
 import threading
 import urllib.parse
@@ -186,12 +185,12 @@ def test_a_lesson_shows_as_a_frame_on_a_page_of_another_origin(browser, site, tm
     assert errors == []
 
 
-@pytest.mark.parametrize("query", [{"lesson": "<script>alert(1)</script>"}, {"lesson": "1-volume", "step": "99999999999999999999"}])
-def test_a_hostile_address_gives_a_live_page_with_a_notice(visit, query):
+def test_a_hostile_address_gives_a_live_page_with_a_notice(visit):
     window = visit()
-    window.page.goto(window.home + "?" + urllib.parse.urlencode({"page": "lessons", **query}))
-    window.page.locator(".notices p").first.wait_for()
-    assert window.page.locator("a.lesson, .reading").first.is_visible()
+    for query in ({"lesson": "<script>alert(1)</script>"}, {"lesson": "1-volume", "step": "99999999999999999999"}):
+        window.page.goto(window.home + "?" + urllib.parse.urlencode({"page": "lessons", **query}))
+        window.page.locator(".notices p").first.wait_for()
+        assert window.page.locator("a.lesson, .reading").first.is_visible()
 
 
 def test_a_lecturers_own_lesson_stands_beside_the_others_and_its_mistakes_are_told(browser, tmp_path, monkeypatch):
@@ -209,22 +208,19 @@ def test_a_lecturers_own_lesson_stands_beside_the_others_and_its_mistakes_are_to
         window.close()
 
 
-@pytest.mark.parametrize(("width", "height"), [(1400, 850), (1024, 640), (390, 800)])
-def test_nothing_sticks_out_of_the_window(visit, width, height):
-    window = visit(window={"viewport": {"width": width, "height": height}}, lesson="7-estimate", step="1")
-    assert window.page.locator(".lab").first.evaluate("lab => lab.scrollWidth <= lab.clientWidth")
-    for name in (".reading", "iframe", ".foot"):
-        box = window.page.locator(name).bounding_box()
-        assert box["width"] > 250 and box["x"] >= 0 and box["x"] + box["width"] <= width, name
+def test_nothing_sticks_out_of_the_window(visit):
+    window = visit(lesson="7-estimate", step="1")
+    for width, height in ((1400, 850), (1024, 640), (390, 800)):
+        window.resize(width, height)
+        assert window.page.locator(".lab").first.evaluate("lab => lab.scrollWidth <= lab.clientWidth"), width
+        for name in (".reading", "iframe", ".foot"):
+            box = window.page.locator(name).bounding_box()
+            assert box["width"] > 250 and box["x"] >= 0 and box["x"] + box["width"] <= width, (name, width)
 
 
 @pytest.mark.parametrize(("query", "theme"), [({}, "light"), ({"lesson": "2-bayes", "step": "2"}, "light"), ({"lesson": "4-escape"}, "dark")])
 def test_axe_finds_no_barrier(visit, query, theme):
-    package = pytest.importorskip("axe_playwright_python", reason="no axe: pip install -e '.[test]'")
-    script = (pathlib.Path(package.__file__).parent / "axe.min.js").read_text()
     window = visit(**query, theme=theme)
     if "step" in query:
         window.page.get_by_role("button", name="Show the answer").click()
-    window.page.evaluate(script)
-    found = window.page.evaluate("axe.run(document, {iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-    assert [(bad["id"], [node["target"] for node in bad["nodes"]][:3], bad["help"]) for bad in found["violations"]] == []
+    assert window.barriers("iframes: false, ") == []

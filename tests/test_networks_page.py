@@ -3,7 +3,6 @@
 import csv
 import gc
 import math
-import pathlib
 import re
 import threading
 import time
@@ -376,7 +375,6 @@ def test_settings_wait_for_the_next_run_and_a_race_goes_on_on_other_pages_until_
     before = window.epoch()
     window.page.get_by_role("link", name="Landscape", exact=True).click()
     window.page.wait_for_selector(".lab[data-drawn]:not(.networks)")
-    window.page.wait_for_timeout(1000)
     window.page.get_by_role("link", name="Networks", exact=True).click()
     window.page.wait_for_selector(".networks[data-running=true]")
     assert window.epoch() > before and window.coloured("loss") > 50
@@ -387,6 +385,7 @@ def test_settings_wait_for_the_next_run_and_a_race_goes_on_on_other_pages_until_
     assert window.text(".state") == held
     window.press("run")
     window.shows("left|starting")
+    window.press("stop")  # else it goes on for the time that a tab has to come back
 
 
 @pytest.mark.browser
@@ -397,7 +396,7 @@ def test_a_race_ends_with_its_tab(visit, inside, monkeypatch):
     window.press("run")
     window.shows("epoch [1-9]")
     window.page.goto("about:blank")
-    window.page.wait_for_timeout(1500)
+    until(lambda: not tabs._tabs)
     window.open(SLOW)
     assert "Press Run" in window.text(".says")
 
@@ -421,13 +420,10 @@ def test_restart_takes_the_new_settings_and_stop_ends_the_race(visit):
 
 @pytest.mark.browser
 def test_axe_finds_no_barrier_on_the_networks_page(visit):
-    package = pytest.importorskip("axe_playwright_python", reason="no axe: pip install -e '.[test]'")
     window = visit(FAST | {"theme": "dark"}, {"viewport": {"width": 1024, "height": 640}})
     window.press("run")
     window.shows("done")
-    window.page.evaluate((pathlib.Path(package.__file__).parent / "axe.min.js").read_text())
-    found = window.page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-    assert [(wrong["id"], wrong["nodes"][0]["html"][:200]) for wrong in found["violations"]] == []
+    assert window.barriers() == []
 
 
 @pytest.mark.browser

@@ -45,7 +45,7 @@ def test_in_an_exported_notebook_the_landscape_stays_alive_without_a_network(bro
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(file.as_uri())
     for frame, steps in zip(page.frames[1:], (200, 50), strict=True):
-        for _ in range(500):
+        for _ in range(4500):
             if frame.locator(".clock").text_content().startswith("step"):
                 break
             page.wait_for_timeout(20)
@@ -67,13 +67,13 @@ def test_another_lab_is_shown_by_a_server_that_ends_with_its_process_and_then_by
         page = context.new_page()
         page.goto(file.as_uri())
         live = page.frame_locator("iframe")
-        live.locator(".lab.escape.widget:not(.recorded)").wait_for(timeout=60_000)
+        live.locator(".lab.escape.widget:not(.recorded)").wait_for(timeout=90_000)
         assert page.frames[1].url.startswith("http://localhost:") and {"widget=escape", "n=300"} <= set(page.frames[1].url.split("&"))
         process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.wait(90) == 0
     page.goto(file.as_uri())
     recorded = page.frame_locator("iframe")
-    recorded.locator(".lab.escape.recorded[data-complete=true]").wait_for(timeout=60_000)
+    recorded.locator(".lab.escape.recorded[data-complete=true]").wait_for(timeout=90_000)
     assert recorded.locator(".clock").text_content() == "6 of 6 cells" and recorded.locator(".maps svg").count() == 2
     context.close()
 

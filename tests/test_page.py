@@ -28,7 +28,7 @@ QUIET = "--no-first-run --disable-background-networking --disable-component-upda
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost"  # a computer without a network
 FLAGS = [*f"--headless --no-sandbox --disable-gpu {QUIET}".split(), ALONE]
 LANDSCAPE = "?page=landscape"  # the lab without any values
-PATIENCE = 30_000  # milliseconds until a test gives up; a loaded machine is slow, a broken page never comes
+PATIENCE = 90_000  # milliseconds until a test gives up; a loaded machine is slow, a broken page never comes
 FIGURES = {1: {"potential", "density", "shares", "ending", "lambda", "noise"}, 2: {"map", "far", "near", "ending", "lambda", "ellipse"}}
 
 # what the canvases of one figure show, however deep in shadow roots: a checksum of all, and how many pixels are coloured, or else dark, or bright
@@ -166,7 +166,37 @@ class Visitor:
     def slider(self, name: str):
         return self.page.locator(f'input[type=range][name="{name}"]')
 
+    def themes(self):
+        """The page in the light and in the dark, then as it was."""
+        before = self.page.locator(".lab").first.get_attribute("data-theme")
+        for theme in ("light", "dark"):
+            self.dress(theme)
+            yield theme
+        self.dress(before)
+
+    def dress(self, theme: str):
+        if self.page.locator(".lab").first.get_attribute("data-theme") != theme:
+            self.page.get_by_role("button", name="Light or dark").click()
+            self.page.locator(f".lab[data-theme={theme}]").first.wait_for()
+            self.painted()
+
+    def resize(self, width: int, height: int):
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.wait_for_function("width => window.innerWidth === width", arg=width)
+        self.painted()
+
     # looking
+
+    def painted(self):
+        """Wait until what was changed is on the screen, and what watches sizes has seen it."""
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))))")
+
+    def barriers(self, options: str = "") -> list:
+        """What axe-core finds: WCAG 2.1, levels A and AA."""
+        package = pytest.importorskip("axe_playwright_python", reason="no axe: pip install -e '.[test]'")
+        self.page.evaluate((pathlib.Path(package.__file__).parent / "axe.min.js").read_text())
+        found = self.page.evaluate(f"axe.run(document, {{{options}runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']}})")
+        return [(bad["id"], [node["target"] for node in bad["nodes"]][:3], bad["help"]) for bad in found["violations"]]
 
     @property
     def drawn(self) -> int:
@@ -261,21 +291,7 @@ def lab(window):
     assert window.errors == []
 
 
-# The first picture
-
-
-def test_the_first_picture_comes_soon(browser, site):
-    """Issue: cold start at most 6 s, warm at most 2 s, on idle cores; here twice that, as a machine under test is not idle."""
-    times = []
-    for _ in range(2):
-        begun = time.perf_counter()
-        window = Visitor(browser, site.home)
-        window.page.goto(site.home + LANDSCAPE)
-        window.page.wait_for_selector(".lab[data-drawn]")
-        times.append(time.perf_counter() - begun)
-        window.close()
-    assert site.ready + times[0] < 12
-    assert times[1] < 6
+# The first picture (how soon it comes `bench_page.py` tells)
 
 
 def test_all_six_figures_are_drawn_in_one_and_in_two_dimensions(lab):
@@ -412,9 +428,11 @@ def test_nothing_moves_while_sliders_do(lab):
 
 def test_play_pause_step_scrub_and_keys_move_the_clock_and_cost_the_server_nothing(lab):
     page = lab.page
-    page.wait_for_function("() => document.lab.dataset.estimated")
-    page.wait_for_timeout(1500)  # until the estimate is complete
-    sent = len(lab.sent)
+    page.wait_for_selector(".lab[data-estimated][data-geometry]")
+    sent = -1
+    while len(lab.sent) > sent:  # until the estimate is complete, and nothing is answered any more
+        sent = len(lab.sent)
+        page.wait_for_timeout(500)
     assert lab.step == 0
     page.get_by_label("One frame on (.)").click()
     assert lab.step == 1
@@ -440,18 +458,26 @@ def test_play_pause_step_scrub_and_keys_move_the_clock_and_cost_the_server_nothi
     assert lab.sent[sent:] == []
 
 
+# steps a second of a run that is played, by the clock of its frames, so that it does not matter how many of them a busy browser leaves out
+PACE = """async () => {
+  const frame = () => new Promise(requestAnimationFrame), step = () => +document.lab.querySelector(".clock").textContent.match(/\\d+/)[0]
+  document.lab.querySelector(".play").click()
+  const begun = performance.now()
+  let now
+  do { now = await frame() } while (step() < 6)
+  return step() / (now - begun)
+}"""
+
+
 def test_playing_is_as_fast_as_the_chosen_speed_and_stops_at_the_end(lab):
     page, speed = lab.page, lab.page.get_by_label("Speed")
     speeds = {}
     for factor in ("0.25", "4"):
         speed.select_option(factor)
         page.get_by_label("To the start", exact=True).click()
-        begun = time.perf_counter()
+        speeds[factor] = page.evaluate(PACE)
         page.get_by_label("Play or pause (space)").click()
-        page.wait_for_timeout(600)
-        page.get_by_label("Play or pause (space)").click()
-        speeds[factor] = lab.step / (time.perf_counter() - begun)
-    assert speeds["4"] > 4 * speeds["0.25"]  # sixteen times, were there no frames to miss
+    assert speeds["4"] > 8 * speeds["0.25"]  # sixteen times, but for the first step that is not yet whole
     page.get_by_label("To the start", exact=True).click()
     page.get_by_label("Play or pause (space)").click()
     page.wait_for_function("() => document.lab.querySelector('.clock').textContent.startsWith('step 200 of 200')")
@@ -491,15 +517,11 @@ def test_a_link_gives_the_same_picture_to_me_and_to_somebody_else(lab, visit):
     assert (other.says, other.values(), other.look("ending"), other.notices) == (sentence, values, look, [])
 
 
-def test_the_address_holds_every_value_even_of_an_untouched_page(visit):
+def test_the_address_holds_every_value_even_of_an_untouched_page_and_copy_link_copies_it(visit):
     window = visit()
     window.page.wait_for_function("() => location.search.includes('landscape=')")
     query = window.query()
     assert {"v", "landscape", "w0", "rule", "lr", "b.rule", "n", "steps", "seed", "start", "data", "bayes.samples", "llc.point"} <= set(query)
-
-
-def test_copy_link_copies_a_link_to_this_picture(visit):
-    window = visit()
     window.context.grant_permissions(["clipboard-read", "clipboard-write"])
     window.enter(lr=0.011)
     window.page.get_by_role("button", name="Copy a link to exactly this picture").click()
@@ -538,7 +560,7 @@ def test_a_hostile_link_gives_messages_and_a_page_that_lives(visit):
     assert window.page.evaluate("window.hacked") is None
 
 
-def test_a_run_too_large_is_refused_with_the_number_and_the_page_lives(visit, site, browser):
+def test_a_run_too_large_is_refused_with_the_number_and_the_page_lives(site, browser):
     window = Visitor(browser, site.home)
     window.page.goto(site.home + "?n=10000000&steps=100000000&b.rule=none")
     window.page.locator(".notices p").first.wait_for()
@@ -592,7 +614,7 @@ def test_the_pointer_on_the_map_changes_noise_and_curvature_beside_it(lab):
     seen = set()
     for x in (0.4, 0.6, 0.8):
         lab.page.mouse.move(box["x"] + x * box["width"], box["y"] + 0.6 * box["height"])
-        lab.page.wait_for_timeout(60)
+        lab.painted()
         seen.add(words.inner_text())
     assert len(seen - {before}) >= 2 and all("eigenvalues" in text for text in seen)
     assert not [frame for frame in lab.sent[sent:] if "MousePosition" in str(frame) or "set" in str(frame)]
@@ -605,12 +627,12 @@ def test_noise_over_curvature_is_read_off_with_pointer_and_keys_and_where_they_p
     assert "2/3 at +w₀" in figure.locator(".below").inner_text()
     words, box = figure.locator(".words"), lab.page.locator("figure.cell.potential").bounding_box()
     lab.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.7 * box["height"])
-    lab.page.wait_for_timeout(60)
+    lab.painted()
     before = words.inner_text()
     assert re.match(r"at -?[\d.]+: H .*BΣ/H = ", before)
     figure.locator("h2").focus()
     lab.page.keyboard.press("ArrowRight")
-    lab.page.wait_for_timeout(60)
+    lab.painted()
     assert float(re.match(r"at (-?[\d.]+):", words.inner_text())[1]) > float(re.match(r"at (-?[\d.]+):", before)[1])
 
 
@@ -618,44 +640,37 @@ def test_noise_over_curvature_is_read_off_with_pointer_and_keys_and_where_they_p
 
 
 def test_light_dark_and_projector_change_texts_in_the_figures_too(lab):
-    page = lab.page
-    root, theme = page.locator(".lab"), page.get_by_role("button", name="Light or dark")
+    page, root = lab.page, lab.page.locator(".lab")
     assert root.get_attribute("data-theme") == "light"
     names = ("shares", "ending", "lambda")
     assert all(seen["dark"] > 5 * seen["bright"] for seen in map(lab.pixels, names))
-    theme.click()
-    page.wait_for_timeout(100)
+    lab.dress("dark")
     assert root.get_attribute("data-theme") == "dark"
     assert all(seen["bright"] > 5 * seen["dark"] for seen in map(lab.pixels, names))
     paper = root.evaluate("node => getComputedStyle(node).backgroundColor")
     assert max(map(int, re.findall(r"\d+", paper)[:3])) < 60
-    theme.click()
-    page.wait_for_timeout(100)
+    lab.dress("light")
     plain = lab.pixels("shares")["sum"]
     projector = page.get_by_role("button", name="Larger type, for a projector")
     size = root.evaluate("node => parseFloat(getComputedStyle(node).fontSize)")
     projector.click()
-    page.wait_for_timeout(100)
+    lab.painted()
     assert root.evaluate("node => parseFloat(getComputedStyle(node).fontSize)") > 1.2 * size
     assert lab.pixels("shares")["sum"] != plain
     projector.click()
 
 
-@pytest.mark.parametrize("size", [(1024, 640), (1920, 1080), (390, 800)])
-def test_in_any_window_nothing_is_wider_than_it(lab, size):
-    lab.page.set_viewport_size({"width": size[0], "height": size[1]})
-    lab.page.wait_for_timeout(200)
-    try:
+def test_in_any_window_nothing_is_wider_than_it(lab):
+    for size in ((1024, 640), (1920, 1080), (390, 800), (1400, 850)):
+        lab.resize(*size)
+        lab.page.wait_for_timeout(100)  # what watches sizes has made others
         wide = lab.page.locator(".lab").evaluate(
             """lab => [lab, ...lab.querySelectorAll("header, .body, aside, main, .player, .grid, figure.cell, .card")]
               .filter(node => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).display !== "none")
               .map(node => `${node.className || node.tagName}: ${node.scrollWidth} > ${node.clientWidth}`)"""
         )
-        assert wide == []
-        assert lab.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    finally:
-        lab.page.set_viewport_size({"width": 1400, "height": 850})
-        lab.page.wait_for_timeout(100)
+        assert wide == [], size
+        assert lab.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), size
 
 
 def test_formulas_are_typeset_without_a_network(lab):
@@ -666,13 +681,8 @@ def test_formulas_are_typeset_without_a_network(lab):
 
 @pytest.mark.parametrize(("landscape", "theme"), [("DoubleWell", "light"), ("Valley", "dark")])
 def test_axe_finds_no_barrier(visit, landscape, theme):
-    """WCAG 2.1, levels A and AA, by axe-core."""
-    package = pytest.importorskip("axe_playwright_python", reason="no axe: pip install -e '.[test]'")
-    script = (pathlib.Path(package.__file__).parent / "axe.min.js").read_text()
     window = visit({"landscape": landscape, "theme": theme, "preset": "fig1-escape" if landscape == "DoubleWell" else ""})
-    window.page.evaluate(script)
-    found = window.page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-    assert [(bad["id"], [node["target"] for node in bad["nodes"]][:3], bad["help"]) for bad in found["violations"]] == []
+    assert window.barriers() == []
 
 
 # Sessions, from inside
