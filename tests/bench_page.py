@@ -14,14 +14,19 @@ from dataclasses import replace
 from itertools import pairwise
 from urllib.parse import urlencode
 
+import numpy as np
 from conftest import find_chromium
 from playwright.sync_api import sync_playwright
 from test_page import FLAGS, LANDSCAPE, Visitor, serving
 
+from app.escape import EscapeLab, Sweeping
+from app.exact import exact
+from app.geometry import geometry
 from app.landscapelab import Lab
 from app.picture import picture, results
+from dynamics import NGD, Simulation
 from dynamics.warm import warm
-from landscapes import DoubleWell
+from landscapes import DoubleWell, parse
 
 MOVES = 21  # the first is thrown away
 VISITORS = 20
@@ -174,6 +179,25 @@ def sliders(browser) -> None:
         window.close()
 
 
+def pieces(browser) -> None:
+    title("Pieces of work between two turns of other visitors, ms of CPU (target: 30)")
+    head("median", "worst", "all")
+    well = replace(Lab(), run=replace(Lab().run, steps=3000, landscape=DoubleWell(1.83, 1, 2)), rival=NGD(lr=0.1, batch=20, damping=1.0))
+    two = Lab(Simulation(parse("w1 - w2^2, w1*w2*1.01"), n=10, steps=2), None)
+    made = Sweeping(EscapeLab())
+    for name, work in (
+        ("exact law, two optimisers", exact(well, np.arange(0, 3001, 15))),
+        ("geometry, one variable", geometry(well)),
+        ("geometry, two outputs", geometry(two)),
+        ("escape rates, a map", iter(lambda: made.advance() and made.done, True)),
+    ):
+        times, begun = [], time.thread_time()
+        for _ in work:
+            times.append(1e3 * (time.thread_time() - begun))
+            begun = time.thread_time()
+        row(name, statistics.median(times), max(times), sum(times), notes=f"{len(times)} pieces")
+
+
 def first_pictures(browser) -> None:
     title("From an address to the first picture, s (targets: cold 6, warm 2)")
     with serving() as (site, _):
@@ -284,7 +308,7 @@ def main() -> None:
     chromium = find_chromium()
     if not chromium:
         sys.exit("no Chromium: install it (Debian: apt-get install chromium) or name it in LAMBDASCAPE_CHROMIUM")
-    parts = {"sliders": sliders, "first": first_pictures, "trainings": trainings, "visitors": visitors, "classroom": classroom}
+    parts = {"pieces": pieces, "sliders": sliders, "first": first_pictures, "trainings": trainings, "visitors": visitors, "classroom": classroom}
     chosen = sys.argv[1:] or list(parts)
     if unknown := set(chosen) - set(parts):
         sys.exit(f"{', '.join(sorted(unknown))}: no such part; choose from {', '.join(parts)}")

@@ -240,6 +240,14 @@ class Page(Visitor):
         sync_api.expect(self.page.locator(".says")).to_have_text(re.compile("λ ="))
         return self
 
+    def close(self):
+        """Stop what runs: else it goes on for the time that a tab has to come back."""
+        stop = self.page.locator("[data-action=stop]")
+        if stop.count() and stop.is_visible() and stop.is_enabled():
+            stop.click()
+            self.page.wait_for_selector(".lab[data-running=false]")
+        super().close()
+
     def trained(self):
         self.page.wait_for_selector(".dln[data-running=false]", timeout=2 * PATIENCE)
         sync_api.expect(self.page.locator(".state")).to_have_text(re.compile("Trained"))
@@ -330,7 +338,6 @@ def test_a_moved_slider_kills_no_training_and_new_settings_wait_for_run(visit):
     window.press("Train with these settings, from the start")
     window.state("^Training: step .* of 18,000")
     assert window.at < stood + 2000 and window.page.locator(".notices p").count() == 0
-    window.press("Stop the training here; what is seen stays")  # else it goes on for the time that a tab has to come back
 
 
 @pytest.mark.browser
@@ -346,7 +353,6 @@ def test_a_training_goes_on_while_its_visitor_looks_at_another_page(visit):
     window.state("Training: |Trained")
     if "Trained" not in window.page.locator(".state").inner_text():
         assert window.at > first
-        window.press("Stop the training here; what is seen stays")
 
 
 @pytest.mark.browser

@@ -50,14 +50,13 @@ def fitted(n, noise, seed=0):
 # Exact values at every n beta
 
 
-@pytest.mark.parametrize("nbeta", [0.1, 100.0])
-@pytest.mark.parametrize(
-    ("K", "dim", "lam"),
+@pytest.mark.parametrize(  # each at one of two nbeta; two others at three of them in test_nets_samplers.py
+    ("K", "dim", "lam", "nbeta"),
     [
-        (lambda w: (w * w).sum(1), 5, 5 / 2),
-        (lambda w: w[:, 0] ** 4 + w[:, 1] ** 2, 2, 1 / 4 + 1 / 2),
-        (lambda w: (w * w).sum(1) ** 2, 3, 3 / 4),
-        (lambda w: w[:, 0] ** 6 + w[:, 0] ** 2 * w[:, 1] ** 2 + w[:, 1].abs() ** 3, 2, 1 / 6 + 1 / 3),
+        (lambda w: (w * w).sum(1), 5, 5 / 2, 0.1),
+        (lambda w: w[:, 0] ** 4 + w[:, 1] ** 2, 2, 1 / 4 + 1 / 2, 100.0),
+        (lambda w: (w * w).sum(1) ** 2, 3, 3 / 4, 0.1),
+        (lambda w: w[:, 0] ** 6 + w[:, 0] ** 2 * w[:, 1] ** 2 + w[:, 1].abs() ** 3, 2, 1 / 6 + 1 / 3, 100.0),
     ],
 )
 def test_a_quasi_homogeneous_potential_with_a_flat_prior_gives_the_sum_of_its_exponents_at_every_nbeta(K, dim, lam, nbeta):

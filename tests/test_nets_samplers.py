@@ -34,7 +34,7 @@ def losses(*arguments, **settings):
     return torch.cat([frame.losses for frame in walk(*arguments, **settings)], 1)
 
 
-def estimate(target, sampler, nbeta, chains=200, draws=4000, **settings):
+def estimate(target, sampler, nbeta, chains=200, draws=2000, **settings):
     values = losses(target, sampler, nbeta, chains=chains, draws=draws, **settings)
     return llc(values[:, draws // 5 :], 0.0, nbeta)
 
@@ -42,7 +42,7 @@ def estimate(target, sampler, nbeta, chains=200, draws=4000, **settings):
 def agrees(found, value, share=0.0):
     # within 4 standard errors (one false alarm in 16,000), and `share` for an approximation in the value
     assert abs(found.mean - value) < 4 * found.stderr + share * value, (found, value)
-    assert found.stderr < 0.01 * value
+    assert found.stderr < 0.014 * value  # so that a bias of a few per cent is seen
 
 
 # --- noise

@@ -318,6 +318,14 @@ def visit(browser, site):
             self.page.wait_for_selector(".lab[data-drawn]")
             return self
 
+        def close(self):
+            """Stop what runs: else it goes on for the time that a tab has to come back."""
+            stop = self.page.locator("[data-action=stop]")
+            if stop.count() and stop.is_visible() and stop.is_enabled():
+                stop.click()
+                self.page.wait_for_selector(".lab[data-running=false]")
+            super().close()
+
         def press(self, action):
             self.page.locator(f"[data-action={action}]").click()
 
@@ -385,7 +393,6 @@ def test_settings_wait_for_the_next_run_and_a_race_goes_on_on_other_pages_until_
     assert window.text(".state") == held
     window.press("run")
     window.shows("left|starting")
-    window.press("stop")  # else it goes on for the time that a tab has to come back
 
 
 @pytest.mark.browser
