@@ -5,6 +5,7 @@ fresh data need two random numbers a step whatever the batch size: S_xx ~ vx chi
 """
 
 import functools
+import numbers
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -111,6 +112,8 @@ def noise_covariance(landscape: Landscape, w, batch: int, data: Online | Finite 
     With G = vx J^T J; one output: Sigma = (vy + 2 vx Q^2) G / B. Without replacement from n samples multiply by (n - B)/(n - 1).
     Rank one for one output: every step of SGD moves along grad Q, and noise vanishes where that direction degenerates.
     """
+    if not (isinstance(batch, numbers.Real) and batch >= 1):  # false for NaN
+        raise ValueError(f"batch = {batch!r}; a batch has at least 1 sample")
     value, jacobian, _ = landscape.jet(w)
     pull = data.vx * np.einsum("...k,...ki->...i", value - data.slope, jacobian)
     fisher = data.vx * np.einsum("...ki,...kj->...ij", jacobian, jacobian)

@@ -23,13 +23,17 @@ from landscapes.scale import Range, check
 MEMORY = 1 << 30  # bytes of weights that a run may keep
 SLICE = 256  # trajectories a task: their paths over BLOCK steps stay in the cache of a core
 BLOCK = 64
+STATE = 5  # numbers that a trajectory carries besides w: its stream, and what its rule remembers
 CHUNK = 1 << 20  # trajectory-steps between two chances to stop: about 10 ms on two cores
 
 
 @functools.cache
 def pool() -> ThreadPoolExecutor:
     """The one pool of this process; kernels release the GIL. `LAMBDASCAPE_THREADS` sets its size, else every core."""
-    return ThreadPoolExecutor(int(os.environ.get("LAMBDASCAPE_THREADS", 0)) or os.cpu_count() or 1, thread_name_prefix="kernel")
+    text = os.environ.get("LAMBDASCAPE_THREADS", "").strip() or "0"
+    if not (text.isascii() and text.isdigit() and len(text) < 5):
+        raise ValueError(f"LAMBDASCAPE_THREADS = {text[:40]!r}; give a number of threads, 1, 2, ..., 9999, or 0 for one a core")
+    return ThreadPoolExecutor(int(text) or os.cpu_count() or 1, thread_name_prefix="kernel")
 
 
 class Frame(NamedTuple):
@@ -76,8 +80,18 @@ class Simulation:
             )
 
     def stream(self, every: int = 10) -> Iterator[Frame]:
-        """Frames every so many steps and after the last, the first at once. To cancel, stop iterating."""
-        _check_every(every)
+        """Frames every so many steps and after the last, the first at once. To cancel, stop iterating.
+
+        Raises ValueError beforehand if a frame needs more than 1 GiB, counts of all its steps included.
+        """
+        every = self._checked(every)
+        basins = len(self.landscape.barriers) + 1
+        size = 8 * (self.n * (2 * self.landscape.dim + STATE) + every * (basins + 1))
+        if size > MEMORY:
+            raise ValueError(
+                f"n = {self.n:,} trajectories, counts at {every:,} steps a frame: needs {size / 1e9:.1f} GB of at most {MEMORY / 1e9:.1f}; "
+                "take frames more often, or fewer trajectories"
+            )
         ensemble = _Ensemble(self, np.arange(self.n))
         yield Frame(0, ensemble.w.copy(), *(tally[None] for tally in ensemble.now()))
         done = 0
@@ -85,7 +99,8 @@ class Simulation:
             frames = max(1, CHUNK // (self.n * every))
             stop = min(self.steps, done + every * frames)
             kept = np.empty((self.n, -(-(stop - done) // every), self.landscape.dim))
-            counts, diverged = ensemble.advance(stop - done, every, kept)
+            counts, diverged = np.empty((stop - done, basins), np.int64), np.empty(stop - done, np.int64)
+            ensemble.walk(counts, diverged, every, kept)
             for j in range(kept.shape[1]):
                 rows = slice(j * every, min((j + 1) * every, stop - done))
                 yield Frame(done + rows.stop, kept[:, j], counts[rows], diverged[rows])
@@ -97,10 +112,10 @@ class Simulation:
         `watch(step)` is called several times a second; an exception from it, or Ctrl-C, ends the run there.
         Raises ValueError beforehand if that needs more than 1 GiB.
         """
-        every = max(1, -(-self.steps // 200)) if every is None else every
-        _check_every(every)
-        frames = 1 + -(-self.steps // every)
-        size = 8 * (self.n * frames * self.landscape.dim + (self.steps + 1) * (2 * len(self.landscape.barriers) + 3))
+        every = max(1, -(-self.steps // 200)) if every is None else self._checked(every)
+        frames, basins = 1 + -(-self.steps // every), len(self.landscape.barriers) + 1
+        # counts twice: of all, and of the diverged, who are run once more and taken out of the first
+        size = 8 * (self.n * ((frames + 1) * self.landscape.dim + STATE) + 2 * (self.steps + 1) * (basins + 1))
         if size > MEMORY:
             raise ValueError(
                 f"n = {self.n:,} trajectories, {frames:,} kept frames, counts at {self.steps:,} steps: needs {size / 1e9:.1f} GB "
@@ -109,21 +124,24 @@ class Simulation:
         kept = np.empty((self.n, frames, self.landscape.dim))
         ensemble = _Ensemble(self, np.arange(self.n))
         kept[:, 0] = ensemble.w
-        counts, diverged = ensemble.walk(every, kept[:, 1:], watch)
+        counts, diverged = ensemble.counted(self.steps, every, kept[:, 1:], watch)
         lost = np.flatnonzero(np.isnan(ensemble.w[:, 0]))
-        among = counts.copy()
         if len(lost):  # the diverged run once more, alone, so that they can be taken out of the counts of those who survive
-            among -= _Ensemble(self, lost).walk(self.steps, None, watch)[0]
+            among, _ = _Ensemble(self, lost).counted(self.steps, self.steps, None, watch)
+            np.subtract(counts, among, out=among)
+        else:
+            among = counts.copy()
         steps = np.minimum(np.arange(frames) * every, self.steps)
         return Result(self, ensemble.w, np.swapaxes(kept, 0, 1), steps, Shares(counts, among, diverged, self.n))
 
 
+    def _checked(self, every) -> int:
+        if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
+            raise ValueError(f"every = {every!r}; a frame every 1, 2, ... steps")
+        return min(int(every), self.steps)  # kernels count in 64 bits
+
+
 _EXAMPLE = {"landscape": "DoubleWell(w0=1.8, d1=1, d2=2)", "rule": "SGD(lr=0.01)", "data": "Online() or Finite(size=1000)"}
-
-
-def _check_every(every) -> None:
-    if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
-        raise ValueError(f"every = {every!r}; a frame every 1, 2, ... steps")
 
 
 class _Ensemble:
@@ -145,26 +163,30 @@ class _Ensemble:
         _tally(self.w[:, None], self.barriers, counts, diverged)
         return counts[0], diverged[0]
 
-    def walk(self, every: int, kept: np.ndarray | None, watch) -> tuple[np.ndarray, np.ndarray]:
-        """All steps of the run, in pieces of about CHUNK; fill kept (n, frames, dim); return counts (steps + 1, basins) and diverged (steps + 1,)."""
-        run, done, (counts, diverged) = self.run, 0, self.now()
-        tallies = [(counts[None], np.array([diverged]))]
-        while done < run.steps:
-            piece = max(16, CHUNK // len(self.w))  # fewer steps at once would cost more in calls than in steps
+    def counted(self, steps: int, every: int, kept: np.ndarray | None, watch) -> tuple[np.ndarray, np.ndarray]:
+        """`walk`, and (counts (steps + 1, basins), diverged (steps + 1,)) from the present w on."""
+        counts, diverged = np.empty((steps + 1, len(self.barriers) + 1), np.int64), np.empty(steps + 1, np.int64)
+        counts[0], diverged[0] = self.now()
+        self.walk(counts[1:], diverged[1:], every, kept, watch)
+        return counts, diverged
+
+    def walk(self, counts: np.ndarray, diverged: np.ndarray, every: int, kept: np.ndarray | None, watch=None) -> None:
+        """Move on in pieces of about CHUNK; fill counts (steps, basins), diverged (steps,) and kept (n, ceil(steps/every), dim)."""
+        done, steps = 0, len(counts)
+        piece = max(16, CHUNK // len(self.w))  # fewer steps at once would cost more in calls than in steps
+        while done < steps:
             if kept is None or piece >= every:
-                length = min(run.steps - done, piece if kept is None else piece // every * every)
-                tallies.append(self.advance(length, every, None if kept is None else kept[:, done // every :]))
-                done += length
+                length = min(steps - done, piece if kept is None else piece // every * every)
+                frames = None if kept is None else kept[:, done // every :]
             else:
-                length = min(run.steps - done, piece, every - done % every)
-                tallies.append(self.advance(length, every, None))
-                done += length
-                if done % every == 0 or done == run.steps:
-                    kept[:, -(-done // every) - 1] = self.w
+                length, frames = min(steps - done, piece, every - done % every), None
+            span = slice(done, done + length)
+            counts[span], diverged[span] = self.advance(length, every, frames)
+            done += length
+            if kept is not None and frames is None and (done % every == 0 or done == steps):
+                kept[:, -(-done // every) - 1] = self.w
             if watch:
                 watch(done)
-        counts, diverged = zip(*tallies, strict=True)
-        return np.concatenate(counts), np.concatenate(diverged)
 
     def advance(self, steps: int, every: int, kept: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Move on; fill kept (n, ceil(steps/every), dim); return counts (steps, basins) and diverged (steps,)."""

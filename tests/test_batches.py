@@ -194,6 +194,9 @@ def test_sigma_is_proportional_to_the_hessian_where_q_is_zero_and_not_beside():
     # many points at once
     points = np.random.default_rng(1).normal(size=(4, 5, 2))
     many = noise_covariance(landscape, points, 5)
+    for batch in (0, -3, np.nan, "many"):
+        with pytest.raises(ValueError, match=f"batch = {batch!r}; a batch has at least 1 sample"):
+            noise_covariance(landscape, points, batch)
     np.testing.assert_allclose(many[2, 3], noise_covariance(landscape, points[2, 3], 5))
 
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -242,6 +243,19 @@ def test_a_window_that_runs_out_of_trajectories_is_cut_and_says_so():
         WELL.run().escape_rate(10, 91)
 
 
+def test_where_nobody_leaves_the_rate_is_0_and_its_error_the_bound_at_95_percent():
+    rate, stderr = fit = escape_rate(np.full(50, 200), 10, 40)
+    assert rate == 0 and stderr == 3 / (200 * 30) and "below 5.0e-04" in fit.reason
+    assert math.exp(-stderr * 200 * 30) < 0.05  # so seldom does nobody leave at that rate
+
+
+def test_no_rate_is_given_where_the_count_grows_and_an_honest_error_where_it_wavers():
+    growing = escape_rate(1000 + np.arange(50), 0, 49)
+    assert tuple(growing) == (None, None) and "grows, from 1000 to 1049" in growing.reason
+    rate, stderr = escape_rate(1000 + np.arange(50) % 2, 0, 49)  # one comes, one leaves
+    assert abs(rate) < stderr and stderr > 1e-5
+
+
 def test_histograms_and_distances_are_those_of_the_kept_weights():
     out = WELL.run(every=30)
     edges = np.linspace(-2, 3, 26)
@@ -307,11 +321,56 @@ def test_starts_are_where_they_say():
         (lambda: WELL.run(every=0), "every = 0"),
         (lambda: next(WELL.stream(every=0)), "every = 0; a frame every 1, 2, ... steps"),
         (lambda: next(WELL.stream(every=2.5)), "every = 2.5"),
+        (lambda: tiny().histogram([0, 1], axis=1), "axis = 1; the variables are numbered 0 ... 0"),
+        (lambda: tiny().histogram([0, 1], axis=-1), "axis = -1"),
+        (lambda: tiny().histogram([1, 1]), "two or more that ascend by equal distances"),
+        (lambda: tiny().histogram([0, 1, 3]), r"edges = \[0. 1. 3.\]; give two or more"),
+        (lambda: tiny().histogram([1, 0]), "edges = "),
+        (lambda: tiny().histogram([0]), "edges = "),
+        (lambda: tiny().histogram([0, np.inf]), "edges = "),
+        (lambda: tiny().escape_rate(0, 3, basin=-1), r"basin = -1; the basins are numbered 0 ... 1, from left to right"),
+        (lambda: tiny().escape_rate(0, 3, basin=9), "basin = 9"),
+        (lambda: tiny().escape_rate(0, 3, basin=0.5), "basin = 0.5"),
+        (lambda: tiny().escape_rate(0.5, 3), r"window 0.5 \.\.\. 3; .* choose whole first < last"),
+        (lambda: next(replace(WELL, steps=10**8).stream(every=10**8)), r"needs 2\.4 GB of at most 1\.1; take frames more often"),
     ],
 )
 def test_a_run_refuses_what_it_cannot_do_and_says_what_it_can(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def tiny():
+    return replace(WELL, n=20, steps=4).run()
+
+
+def test_a_frame_every_so_many_steps_that_there_are_not_is_the_last_one():
+    out, frames = WELL.run(every=10**20), list(WELL.stream(every=10**20))
+    assert out.steps.tolist() == [0, 90] and [frame.step for frame in frames] == [0, 90]
+
+
+def test_a_run_takes_no_more_memory_than_it_says(monkeypatch):
+    run = replace(WELL, n=40, steps=150_000)  # counts outweigh weights; some diverge, and are run twice
+    said = 8 * (40 * (202 + simulation.STATE) + 2 * 150_001 * 3)
+    monkeypatch.setattr(simulation, "CHUNK", 20_000)  # the room that one piece of work takes
+    WELL.run()  # loads the kernels
+    tracemalloc.start()
+    try:
+        assert 0 < run.run().survivors < 40
+        assert tracemalloc.get_traced_memory()[1] < said + 2e6
+        tracemalloc.reset_peak()
+        *_, last = replace(WELL, n=4000, steps=3000).stream(every=3000)
+        assert tracemalloc.get_traced_memory()[1] < 8 * (4000 * (2 + simulation.STATE) + 3000 * 3) + 5e5  # not 0.09 bytes a trajectory-step
+    finally:
+        tracemalloc.stop()
+    assert last.counts.shape == (3000, 2) and np.all(last.counts.sum(axis=1) + last.diverged == 4000)
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "1.5", "100000"])
+def test_a_wrong_number_of_threads_is_named(text, monkeypatch):
+    monkeypatch.setenv("LAMBDASCAPE_THREADS", text)
+    with pytest.raises(ValueError, match=f"LAMBDASCAPE_THREADS = '{text}'; give a number of threads"):
+        simulation.pool.__wrapped__()
 
 
 def test_a_run_beyond_the_memory_bound_is_refused_beforehand_with_the_number(monkeypatch):
