@@ -67,7 +67,7 @@ def escape_rate(counts: np.ndarray, first: int, last: int, fewest: int = 10) -> 
     window = (int(t[0]), int(t[-1]))
     if np.all(n == n[0]):
         bound = 3 / float(n[0] * (t[-1] - t[0]))
-        return EscapeRate(0.0, bound, window, f"none of {n[0]:.0f} leaves in {t[-1] - t[0]} steps: with 95 % confidence the rate is below {bound:.1e}")
+        return EscapeRate(0.0, bound, window, f"none of {n[0]:.0f} leaves in {t[-1] - t[0]} steps, so with 95 % confidence it is below {bound:.1e}")
     spread = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(1 / n)))])  # variance of log N, step by step
     rate = -float(slope @ np.log(n / n[0]))
     stderr = float(np.sqrt(slope @ np.minimum.outer(spread, spread) @ slope))

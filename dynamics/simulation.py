@@ -134,7 +134,6 @@ class Simulation:
         steps = np.minimum(np.arange(frames) * every, self.steps)
         return Result(self, ensemble.w, np.swapaxes(kept, 0, 1), steps, Shares(counts, among, diverged, self.n))
 
-
     def _checked(self, every) -> int:
         if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
             raise ValueError(f"every = {every!r}; a frame every 1, 2, ... steps")

@@ -299,7 +299,7 @@ def test_starts_are_where_they_say():
         (lambda: Simulation(n="many"), "n = 'many' is not a number"),
         (lambda: Simulation(steps=math.nan), "steps = nan is not finite"),
         (lambda: Simulation(steps=10**400), "steps = "),
-        (lambda: Simulation(seed=-1), "seed = -1 is below"),
+        (lambda: Simulation(seed=-1), "seed = -1 is below the legal range 0 ... 2147483647;"),
         (lambda: Simulation(landscape="valley"), "landscape = 'valley' is no landscape; give a value such as DoubleWell"),
         (lambda: Simulation(landscape=Valley), "is no landscape"),
         (lambda: Simulation(rule=SGD), "is no rule; give a value such as SGD"),
