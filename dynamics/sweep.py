@@ -52,6 +52,9 @@ class Sweep:
     def __post_init__(self):
         if not self.runs or len(self.runs) != len(self.values):
             raise ValueError(f"{len(self.runs)} runs for {len(self.values)} values of {self.parameter}; give at least one, and one run a value")
+        for run in self.runs:
+            if not hasattr(run, "landscape") or isinstance(run, type):
+                raise ValueError(f"{repr(run)[:60]} is no run; give one for each value, such as Simulation() or Posterior()")
 
     @classmethod
     def over(cls, base, parameter: str, values: Sequence) -> "Sweep":
