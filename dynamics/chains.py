@@ -50,6 +50,9 @@ class Sample:
     llc: LLC
     acceptance: float
 
+    def __str__(self) -> str:
+        return f"lambda-hat = {self.llc}; acceptance {self.acceptance:.2f}"
+
     def running(self) -> Running:
         """The estimate after each draw, with its error."""
         return running(self.losses, self.loss_star, self.run.rule.nbeta)

@@ -36,6 +36,11 @@ class LLC:
     DISAGREE: ClassVar[float] = 1.05  # R-hat above which chains are said to disagree
     FEW: ClassVar[int] = 25  # effective draws a chain below which the error itself is uncertain
 
+    def __str__(self) -> str:
+        """mean ± stderr, and what is wrong with them."""
+        digits = min(max(1 - math.floor(math.log10(self.stderr)), 2), 8) if self.stderr > 0 else 4
+        return f"{self.mean:.{digits}f} ± {self.stderr:.{digits}f}" + (f" ({self.warning})" if self.warning else "")
+
     @property
     def warning(self) -> str:
         """What is wrong with this estimate, in words; empty if nothing was found."""

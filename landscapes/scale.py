@@ -86,6 +86,11 @@ def _show(value) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _limit(value) -> str:
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)  # 2147483647, not 2.14748e+09
+
+
 def check(value) -> None:
     """Validate every field of a dataclass against its `Range`; whole floats become ints where an int is meant.
 
@@ -112,13 +117,14 @@ def legal(parameter: Parameter, given, owner: str = ""):
         return given
     if isinstance(limits, Box):
         return given
+    low, high = map(_limit, (limits.low, limits.high))
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
-        raise ValueError(f"{name} = {_show(given)} is not a number; give one between {limits.low:g} and {limits.high:g}")
+        raise ValueError(f"{name} = {_show(given)} is not a number; give one between {low} and {high}")
     if given != given or abs(given) == math.inf:  # math.isfinite cannot take 10**400
-        raise ValueError(f"{name} = {given} is not finite; give a number between {limits.low:g} and {limits.high:g}")
+        raise ValueError(f"{name} = {given} is not finite; give a number between {low} and {high}")
     if parameter.kind is int and given != int(given):
-        raise ValueError(f"{name} = {_show(given)} is not whole; give an integer between {limits.low:g} and {limits.high:g}")
+        raise ValueError(f"{name} = {_show(given)} is not whole; give an integer between {low} and {high}")
     if given not in limits:
         where = "below" if given < limits.low else "above"
-        raise ValueError(f"{name} = {_show(given)} is {where} the legal range {limits.low:g} ... {limits.high:g}; choose a value inside it")
+        raise ValueError(f"{name} = {_show(given)} is {where} the legal range {low} ... {high}; choose a value inside it")
     return parameter.kind(given)

@@ -97,6 +97,13 @@ def test_chains_that_never_moved_have_no_error():
     assert np.isnan(running(np.full((4, 100), 0.1), 0.0, 10.0).stderr).all()
 
 
+def test_an_estimate_of_chains_that_got_stuck_says_so_where_it_is_printed():
+    sample = Chains(WELL, MALA(eps=1, nbeta=1e5), draws=100).run()
+    assert sample.llc.rhat > 1.05 and "± " in str(sample) and "the chains disagree (R-hat = " in str(sample)
+    fine = llc(np.random.default_rng(0).exponential(size=(4, 400)), 0.0, 1.0)
+    assert str(fine) == f"{fine.mean:.3f} ± {fine.stderr:.3f}"
+
+
 def test_the_running_estimate_ends_at_the_estimate_and_its_error_falls_like_one_over_root_t():
     losses = ar1(0.8, 8, 4000, 3, mean=0.5)
     found, path = llc(losses, 0.0, 1.0), running(losses, 0.0, 1.0)
