@@ -30,6 +30,7 @@ DASHES = ("solid", "dashed", "dotted", "dashdot")  # never colour alone
 GREY = "#8a8a8a"
 SHOWN = {1: 30, 2: 15}  # trajectories drawn one by one, by dimension
 BINS = 100
+FLOOR = 1e-12  # of an axis of distances: those pinned to a line come as near as floats can, and what is far would be squeezed
 # Bokeh's own page and resources would also ask for the files of every extension that is loaded, Panel's among them
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -294,8 +295,9 @@ def _distances(result: Result, minimum, alive: np.ndarray):
     if not len(alive):
         return _panel([_curve([0], [np.nan], "step", up)], title)
     low, middle, high = np.quantile(distance, [0.05, 0.5, 0.95], axis=1)
-    log = bool(low.min() > 0 and high.max() / low.min() > 20)
-    limits = (0.7 * low.min(), 1.4 * high.max()) if log else (0, 1.05 * high.max() or 1)
+    lowest = max(low.min(), FLOOR)
+    log = bool(low.min() > 0 and high.max() / lowest > 20)
+    limits = (0.7 * lowest, 1.4 * high.max()) if log else (0, 1.05 * high.max() or 1)
     parts = [_band(result.steps, low, high, "step", up), _curve(result.steps, middle, "step", up)]
     return _panel(parts, title, logy=log, ylim=limits)
 

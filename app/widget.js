@@ -173,16 +173,24 @@
     const [p, q] = minimum.along, norm = Math.hypot(p, q)
     return (u, v) => Math.abs((u - x) * q - (v - y) * p) / norm
   }
-  const bands = (ensemble, measure) => { // 10, 50 and 90 % of those not diverged, at every frame
-    const {kept, steps, view} = ensemble, count = Math.min(view.kept, ensemble.done), out = [[], [], []], room = new Float64Array(count)
+  const survivors = (ensemble, most = Infinity) => { // the first of those that never diverge
+    const {kept, steps, view} = ensemble, count = Math.min(view.kept, ensemble.done), end = (steps.length - 1) * view.kept, found = []
+    for (let i = 0; i < count && found.length < most; i++) if (!Number.isNaN(kept[(end + i) * dim])) found.push(i)
+    return found
+  }
+  const drawn = (ensemble, most) => { // of none the first, to be seen going
+    const found = survivors(ensemble, most)
+    return found.length ? found : Array.from({length: Math.min(most, ensemble.done, ensemble.view.kept)}, (_, i) => i)
+  }
+  const bands = (ensemble, measure) => { // 10, 50 and 90 % of those that never diverge, at every frame
+    const {kept, steps, view} = ensemble, stay = survivors(ensemble), count = stay.length, out = [[], [], []], room = new Float64Array(count)
     for (let t = 0; t < steps.length; t++) {
-      let alive = 0
-      for (let i = 0; i < count; i++) {
-        const at = (t * view.kept + i) * dim, w1 = kept[at]
-        if (w1 === w1) room[alive++] = measure(w1, dim === 2 ? kept[at + 1] : 0)
+      for (let k = 0; k < count; k++) {
+        const at = (t * view.kept + stay[k]) * dim
+        room[k] = measure(kept[at], dim === 2 ? kept[at + 1] : 0)
       }
-      const sorted = room.subarray(0, alive).sort();
-      [0.1, 0.5, 0.9].forEach((q, i) => out[i].push(alive ? sorted[Math.min(Math.floor(q * alive), alive - 1)] : NaN))
+      room.sort();
+      [0.1, 0.5, 0.9].forEach((q, i) => out[i].push(count ? room[Math.min(Math.floor(q * count), count - 1)] : NaN))
     }
     return out
   }
@@ -423,8 +431,8 @@
       }
       const lift = rules.length > 1 ? {a: -0.85 * radius, b: 0.95 * radius} : {a: 0} // A on the line, B under it
       for (const name of rules) {
-        const ensemble = ensembles[name], count = Math.min(SHOWN[1], ensemble.done, ensemble.view.kept)
-        for (let i = 0; i < count; i++) { const w = ensemble.kept[step * ensemble.view.kept + i]; if (w === w) plot.dot(plot.px(w), plot.py(K(w, 0)) + lift[name], name, radius) }
+        const ensemble = ensembles[name]
+        for (const i of drawn(ensemble, SHOWN[1])) { const w = ensemble.kept[step * ensemble.view.kept + i]; if (w === w) plot.dot(plot.px(w), plot.py(K(w, 0)) + lift[name], name, radius) }
       }
     })
     plot.decorate()
@@ -521,17 +529,17 @@
       }
       g.stroke(); g.globalAlpha = 1
       for (const name of rules) {
-        const {kept, view, done} = ensembles[name], count = Math.min(SHOWN[2], done, view.kept), place = (t, i) => [plot.px(kept[(t * view.kept + i) * 2]), plot.py(kept[(t * view.kept + i) * 2 + 1])]
+        const {kept, view} = ensembles[name], shown = drawn(ensembles[name], SHOWN[2]), place = (t, i) => [plot.px(kept[(t * view.kept + i) * 2]), plot.py(kept[(t * view.kept + i) * 2 + 1])]
         g.strokeStyle = colour[name]; g.lineWidth = 1.3; g.globalAlpha = 0.75; g.setLineDash([])
         g.beginPath()
-        for (let i = 0; i < count; i++) for (let t = Math.max(0, step - TAIL), first = true; t <= step; t++) {
+        for (const i of shown) for (let t = Math.max(0, step - TAIL), first = true; t <= step; t++) {
           const [u, v] = place(t, i)
           if (u !== u) break
           if (first) g.moveTo(u, v); else g.lineTo(u, v)
           first = false
         }
         g.stroke(); g.globalAlpha = 1
-        for (let i = 0; i < count; i++) { const [u, v] = place(step, i); if (u === u) plot.dot(u, v, name, 0.28 * size) }
+        for (const i of shown) { const [u, v] = place(step, i); if (u === u) plot.dot(u, v, name, 0.28 * size) }
       }
       plot.tag("w₂", plot.left + 0.4 * size, plot.top + 1.1 * size, colour.soft, "left")
       if (!values.own["data.slope"]) for (const m of land.minima) {
