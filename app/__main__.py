@@ -4,14 +4,27 @@ Results go to stdout, progress and errors to stderr. Exit code 0; 1 for bad inpu
 keeps what a preset of networks has found: `--resume` goes on. Torch is imported for those presets only (app/networks.py).
 """
 
+import os
+import signal
+import sys
+
+if __name__ == "__main__":  # Ctrl-C in the seconds that the imports below take: no traceback
+
+    def _stopped(*_):
+        os.write(2, b"\npython -m app: stopped before the run began; nothing was written\n")
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, _stopped)
+
 import argparse
 import contextlib
 import dataclasses
 import difflib
+import io
 import itertools
-import os
+import json
+import math
 import shutil
-import sys
 import textwrap
 from collections.abc import Sequence
 from typing import NoReturn
@@ -21,12 +34,13 @@ from tqdm import tqdm
 
 from app import export
 from app.claims import claims
-from app.state import FRAME, LABS, change, decode_fields, link
+from app.state import CHOICES, FRAME, LABS, _read_fields, change, link
 from dynamics.observe import Result
 from dynamics.posterior import Posterior
 from dynamics.presets import PRESETS, Preset, escape, judge
 from dynamics.simulation import Simulation
 from dynamics.sweep import Sweep, SweepResult
+from landscapes.shifted import shifted
 from landscapes.zeros import minima as zeros
 
 FREE = "landscape"  # the run that is no preset
@@ -80,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     stage = _Stage()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # λ on a terminal of another encoding costs a letter, not the result
     try:
         options = _parser().parse_args(arguments)
         {"list": _list, "run": _run, "url": _url, "export": _export}[options.command](options, stage)
@@ -116,7 +132,7 @@ def _list(options, stage) -> None:
     entries = [{"group": LANDSCAPES, "name": p.name, "title": p.title, "cite": p.cite, "claim": p.claim, "note": p.note} for p in PRESETS.values()]
     entries += [{"group": text["group"], "name": name} | text for name, text in claims().items()]
     if options.json:
-        print(export.strict_json(entries))
+        print(_json(entries))
         return
     width = max(60, min(shutil.get_terminal_size((110, 24)).columns, 140))
     column = 2 + max(len(entry["name"]) for entry in entries)
@@ -132,6 +148,16 @@ def _row(name: str, texts: list[str], column: int, width: int) -> None:
     lines = [line for text in texts for line in textwrap.wrap(text, width - column)]
     for i, line in enumerate(lines):
         print(f"{name if i == 0 else '':{column}}{line}")
+
+
+def _json(value) -> str:
+    """JSON in letters that stdout has."""
+    text = export.strict_json(value)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return json.dumps(json.loads(text), indent=2)
+    return text
 
 
 def _url(options, stage) -> None:
@@ -151,24 +177,33 @@ def _run(options, stage) -> None:
     if options.every is not None and options.every < 1:
         raise ValueError(f"--every {options.every}; keep every 1st, 2nd, ... step")
     if options.every is not None and not isinstance(run, Simulation):
-        raise ValueError(
-            f"--every {options.every}: {preset.name} is more than one run, of which the first and the last weights are kept; leave --every out"
-        )
-    paths = [export.checked(out) for out in options.out or ()]
+        kind = "is a posterior, which has no steps" if isinstance(run, Posterior) else "is more than one run, whose first and last weights are kept"
+        raise ValueError(f"--every {options.every}: {preset.name} {kind}; leave --every out")
+    paths = [export.checked(out, run) for out in options.out or ()]
     result = _result(run, options.every, stage)
-    for path in paths:
-        stage.text = f"while writing {path}; the run is done, the file is not written"
-        export.save(result, path, preset.title if preset else "")
-    written = ", ".join(map(str, paths))
-    stage.text = "after the run" + (f"; {written} is written" if paths else "")
-    summary = summarise(result, preset) | ({"out": written} if paths else {})
-    print(export.strict_json(summary) if options.json else _words(summary))
+    written, failure = [], None
+    try:
+        for path in paths:
+            stage.text = f"while writing {path}; the run is done, the file is not written"
+            export.save(result, path, preset.title if preset else "")
+            written.append(str(path))
+    except (ValueError, OSError, MemoryError, KeyboardInterrupt) as error:
+        failure = error
+    else:
+        stage.text = "after the run" + (f"; {', '.join(written)} is written" if paths else "")
+    summary = summarise(result, preset) | ({"out": ", ".join(written)} if written else {})
+    text = _json(summary) if options.json else _words(summary)
+    if isinstance(failure, KeyboardInterrupt):
+        raise KeyboardInterrupt(text) from None
+    print(text, flush=True)
+    if failure:
+        raise failure
 
 
 def _run_networks(options, stage) -> None:
     from app import networks  # imports torch, for seconds
 
-    say = export.strict_json if options.json else networks.words
+    say = _json if options.json else networks.words
     try:
         print(say(networks.run(options, stage)))
     except networks.Interrupted as interrupt:
@@ -205,6 +240,10 @@ def _note(messages: Sequence[str]) -> None:
 def _page_of(name: str) -> tuple[str, dict[str, str]]:
     """Which lab a name or a link asks for, and its query; the landscape lab's for everything that is no other lab's."""
     query = dict(parse_qsl(name.partition("?")[2] or name)) if "=" in name or "?" in name else {"page": name} if name in LABS else {}
+    if not query and ("=" in name or "?" in name):
+        raise ValueError(
+            f"{name[:60]!r} is a link that says nothing; give a lab's link, its query such as lr=0.02, or a name from `python -m app list`"
+        )
     page = query.pop("page", "")
     return query.pop("widget", "") or page or FREE, query
 
@@ -247,7 +286,7 @@ def _lab(options):
         preset = PRESETS.get(query.get("preset", ""))
         alone = preset and set(query) <= {"v", "preset", *FRAME}
         lab, messages = (from_preset(preset.name), []) if alone else decode(query)
-    return preset, dataclasses.replace(lab, run=change(lab.run, settings)), messages
+    return preset, dataclasses.replace(lab, run=_change(lab.run, settings)), messages
 
 
 def _chosen(options) -> tuple[Preset | None, Simulation | Sweep | Posterior]:
@@ -264,7 +303,7 @@ def _chosen(options) -> tuple[Preset | None, Simulation | Sweep | Posterior]:
     if name == FREE:
         if quick:
             raise ValueError("--quick is for presets; set n and steps yourself, e.g. --set n=100 --set steps=50")
-        return None, change(Simulation(), settings)
+        return None, _change(Simulation(), settings)
     preset = PRESETS[name]
     return preset, with_settings(preset.quick if quick and preset.quick is not None else preset.run, settings)
 
@@ -280,7 +319,17 @@ def with_settings(run, settings: Sequence[str]):
                     f"{setting[:60]!r}: {run.parameter} takes the values {', '.join(map(str, run.values))} in this run; set something else"
                 )
         return dataclasses.replace(run, runs=tuple(with_settings(part, settings) for part in run.runs))
-    return change(run, settings) if isinstance(run, Simulation) else _change_posterior(run, settings)
+    return _change(run, settings) if isinstance(run, Simulation) else _change_posterior(run, settings)
+
+
+def _change(run: Simulation, settings: Sequence[str]) -> Simulation:
+    """As `change`, which knows no rule `sgd`."""
+    for setting in settings:
+        kind, _, text = (part.strip() for part in setting.partition("="))
+        near = [name for name in CHOICES.get(kind, ()) if name.lower() == text.lower()]
+        if near and text not in near:
+            raise ValueError(f"{kind} = {text!r}; did you mean {near[0]}?")
+    return change(run, settings)
 
 
 def _change_posterior(posterior: Posterior, settings: Sequence[str]) -> Posterior:
@@ -300,9 +349,9 @@ def _change_posterior(posterior: Posterior, settings: Sequence[str]) -> Posterio
             raise ValueError(
                 f"{setting[:60]!r}: a posterior on {type(posterior.landscape).__name__} has no such value; set n, beta or the landscape's own"
             )
-        value, messages = decode_fields(parts[part], {name: text})
-        if messages:
-            raise ValueError(messages[0])
+        value, problems = _read_fields(parts[part], {name: text})
+        if problems:
+            raise ValueError(problems[0].text)
         posterior = value if part == "" else dataclasses.replace(posterior, landscape=value)
     return posterior
 
@@ -348,12 +397,13 @@ def summarise(result, preset: Preset | None = None) -> dict:
             "parameter": run.parameter,
             "values": [{name: None if cell == "" else cell for name, cell in zip(names, row, strict=True)} for row in rows],
         }
-        return head | body | {"landscapes": [_exact(landscape) for landscape in dict.fromkeys(part.landscape for part in run.runs)]}
+        places = dict.fromkeys((part.landscape, part.data.slope) for part in run.runs)
+        return head | body | {"landscapes": [_exact(landscape, slope) for landscape, slope in places]}
     if isinstance(result, Result):
         head |= _of_simulation(result)
     elif result.landscape.barriers:
         head |= {"masses": result.masses().tolist()}
-    return head | _exact(run.landscape)
+    return head | _exact(run.landscape, run.data.slope)
 
 
 def _of_simulation(result: Result) -> dict:
@@ -368,18 +418,22 @@ def _of_simulation(result: Result) -> dict:
     return body
 
 
-def _exact(landscape) -> dict:
-    points, found = [*landscape.minima, *landscape.undefined], zeros(landscape)
-    return {
-        "landscape": repr(landscape),
-        "all_zeros": {"lambda": None if found.lam is None else str(found.lam), "multiplicity": found.multiplicity}
-        | ({"why": found.missing} if found.missing else {}),
-        "exact": [
-            {"name": point.name, "at": list(point.at), "lambda": None if point.lam is None else str(point.lam), "multiplicity": point.multiplicity}
-            | ({"why": point.why} if point.why else {})
-            for point in points
-        ],
-    }
+def _exact(landscape, slope: float = 0.0) -> dict:
+    """Minima, their lambda and multiplicity: of Q - a where the truth has a slope a."""
+    moved = shifted(landscape, slope)
+    points, found = [*moved.minima, *moved.undefined], zeros(moved)
+    exact = {"landscape": repr(landscape)}
+    if slope:
+        exact |= {"slope": slope, "basins": f"cut at the barriers of Q, those of a = 0: with a = {slope:g} K has others"}
+    exact["all_zeros"] = {"lambda": None if found.lam is None else str(found.lam), "multiplicity": found.multiplicity}
+    if why := found.missing or ("Q − a is 0 nowhere in the box" if slope and found.lam is None else ""):
+        exact["all_zeros"]["why"] = why
+    exact["exact"] = [
+        {"name": point.name, "at": list(point.at), "lambda": None if point.lam is None else str(point.lam), "multiplicity": point.multiplicity}
+        | ({"why": point.why} if point.why else {})
+        for point in points
+    ]
+    return exact
 
 
 def _words(summary: dict) -> str:
@@ -392,29 +446,37 @@ def _words(summary: dict) -> str:
         lines.append(f"{summary['survivors']:,} of {summary['n']:,} trajectories survive, {summary['diverged']:,} diverged.")
     if "shares_at_end" in summary:
         start, end = (", ".join(f"{share:.4f}" for share in summary[key]) for key in ("shares_at_start", "shares_at_end"))
-        lines.append(f"Share of survivors per basin, from left to right: {start} at the start, {end} at the end.")
+        lines.append(f"Share of survivors per basin, from left to right: {start} at the start, {end} at the end.{_basins(summary)}")
     if fit := summary.get("escape"):
+        digits = max(4, 1 - math.floor(math.log10(fit["stderr"]))) if fit["stderr"] else 4
         span = f"over steps {fit['first']} to {fit['last']}"
         lines.append(
-            f"Escape rate from the left basin: {fit['rate']:.4f} ± {fit['stderr']:.4f} per step, {span}."
+            f"Escape rate from the left basin: {fit['rate']:.{digits}f} ± {fit['stderr']:.{digits}f} per step, {span}."
             if fit["rate"] is not None
-            else f"No escape rate: {fit['reason']}."
+            else "No escape rate."
         )
+        if fit["reason"]:
+            lines[-1] = f"{lines[-1].removesuffix('.')}: {fit['reason']}."
     if "masses" in summary:
-        lines.append(f"Posterior mass per basin: {', '.join(f'{mass:.4f}' for mass in summary['masses'])}.")
+        lines.append(f"Posterior mass per basin: {', '.join(f'{mass:.4f}' for mass in summary['masses'])}.{_basins(summary)}")
     if "values" in summary:
         lines += _table(summary["values"])
     for group in summary.get("landscapes", [summary])[:1]:
+        name = group["landscape"] + (f" with a = {group['slope']:g}" if "slope" in group else "")
         for point in group["exact"]:
             place = f"{point['name']} ({', '.join(f'{entry:.4g}' for entry in point['at'])})"
-            known = f"lambda = {point['lambda']}, multiplicity {point['multiplicity']}"
-            lines.append(f"{group['landscape']}, {place}: {known if point['lambda'] else 'lambda is undefined: ' + point['why']}.")
+            known = f"lambda = {point['lambda']}, multiplicity {point['multiplicity']}" + (f" ({point['why']})" if "why" in point else "")
+            lines.append(f"{name}, {place}: {known if point['lambda'] else 'lambda is undefined: ' + point['why']}.")
         whole = group["all_zeros"]
         if whole["lambda"]:
             lines.append(f"All zeros of K in its box together: lambda = {whole['lambda']}, multiplicity {whole['multiplicity']}.")
     if "out" in summary:
         lines.append(f"Written: {summary['out']}")
     return "\n".join(lines)
+
+
+def _basins(summary: dict) -> str:
+    return f" Basins are {summary['basins']}." if "basins" in summary else ""
 
 
 def _table(rows: list[dict]) -> list[str]:
@@ -426,4 +488,5 @@ def _table(rows: list[dict]) -> list[str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on a run says how far it came
     sys.exit(main())

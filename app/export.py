@@ -31,12 +31,17 @@ from dynamics.sweep import Sweep, SweepResult
 
 PICTURES = {".png": "matplotlib", ".svg": "matplotlib", ".pdf": "matplotlib", ".html": "bokeh"}
 MOVING = (".gif", ".mp4")
+LONGEST = 255  # bytes of a file's name, nearly everywhere
 SUFFIXES = (".npz", ".csv", *PICTURES, *MOVING)
 
 
 def checked(path: str | os.PathLike, run=None, suffixes: tuple[str, ...] = SUFFIXES) -> pathlib.Path:
     """The path, if a result (of this run) can be written there; else ValueError: to be known before a long computation, not after it."""
     path = pathlib.Path(path)
+    if not path.suffix and path.name in suffixes:
+        raise ValueError(f"{str(path)!r} has nothing before its suffix; give the file a name, such as result{path.name}")
+    if len(os.fsencode(path.name)) > LONGEST:
+        raise ValueError(f"{path.name[:20]!r}... has {len(path.name):,} characters; give the file a name of at most {LONGEST}")
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"{str(path)!r} ends in {path.suffix!r}; choose one of {', '.join(suffixes)}")
     if path.suffix.lower() in MOVING and run is not None and not isinstance(run, Simulation):
@@ -48,8 +53,14 @@ def checked(path: str | os.PathLike, run=None, suffixes: tuple[str, ...] = SUFFI
     folder = path.parent
     if not folder.is_dir():
         raise ValueError(f"there is no folder {str(folder)!r}; make it first, or choose another")
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"{str(folder)!r} cannot be written to; choose another folder")
+    try:
+        if not os.access(folder, os.W_OK):
+            raise PermissionError("no permission")
+        handle, name = tempfile.mkstemp(prefix=".lambdascape-", dir=folder)  # some folders take no files from anybody
+        os.close(handle)
+        os.unlink(name)
+    except OSError as error:
+        raise ValueError(f"{str(folder)!r} cannot be written to ({error.strerror or error}); choose another folder") from None
     return path
 
 
@@ -100,7 +111,7 @@ def write(text: str, path: str | os.PathLike) -> pathlib.Path:
 @contextlib.contextmanager
 def whole(path: pathlib.Path) -> Iterator[str]:
     """A temporary name beside `path` with its suffix; renamed to it if nothing goes wrong."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix.lower(), dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=".lambdascape-", suffix=path.suffix.lower(), dir=path.parent)
     os.close(handle)
     try:
         yield name

@@ -73,6 +73,52 @@ def test_settings_and_the_seed_reach_the_run(capsys):
     assert "d1=1" in strict(capsys.readouterr().out)["run"]["first"]
 
 
+def test_with_a_true_slope_minima_and_lambda_are_those_of_q_minus_a(capsys):
+    """(w + 1.8)(w - 1.8)^2 = 1/2 has three simple roots; 1.8 itself becomes a maximum of K."""
+    small = ["--set", "n=20", "--set", "steps=8"]
+    assert main(["run", "landscape", "--set", "data.slope=0.5", *small, "--json"]) == 0
+    out = strict(capsys.readouterr().out)
+    exact = {round(point["at"][0], 6): (point["lambda"], point["multiplicity"]) for point in out["exact"]}
+    roots = np.sort(np.roots(np.poly1d([1, 1.8]) * np.poly1d([1, -1.8]) ** 2 - 0.5).real)
+    assert exact == {round(root, 6): ("1/2", 1) for root in roots} | {-0.6: (None, None), 1.8: (None, None)}
+    assert out["all_zeros"] == {"lambda": "1/2", "multiplicity": 1} and out["slope"] == 0.5 and "those of a = 0" in out["basins"]
+    assert main(["run", "landscape", "--set", "data.slope=0.5", *small]) == 0
+    words = capsys.readouterr().out
+    assert "with a = 0.5, 2.156 (2.156): lambda = 1/2" in words and "1/4" not in words and "those of a = 0" in words
+    assert main(["run", "landscape", "--set", "landscape=Monomial", "--set", "data.slope=-0.5", *small, "--json"]) == 0
+    out = strict(capsys.readouterr().out)  # w^2 + 1/2 has no zero
+    assert out["all_zeros"] == {"lambda": None, "multiplicity": None, "why": "Q − a is 0 nowhere in the box"}
+    assert [(point["at"], point["lambda"]) for point in out["exact"]] == [([0.0], "1/2")]
+
+
+def test_what_cannot_be_written_after_all_loses_no_summary(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(export, "rows", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    assert main(["run", "landscape", "--set", "n=20", "--set", "steps=5", "--json", "--out", str(tmp_path / "a.csv")]) == 1
+    out, err = capsys.readouterr()
+    assert strict(out)["n"] == 20 and "out" not in strict(out) and err == "python -m app: disk full\n"
+
+
+@pytest.mark.parametrize("name", ["landscape", "fig5-coefficient"])
+def test_letters_that_a_terminal_lacks_cost_no_result(name, tmp_path, monkeypatch):
+    for more in ([], ["--json"]):
+        with open(tmp_path / "out", "w", encoding="ascii") as stdout:
+            monkeypatch.setattr("sys.stdout", stdout)
+            small = ["--set", "n=20", "--set", "steps=5"] if name == "landscape" else []
+            assert main(["run", name, *small, *more]) == 0
+    assert strict((tmp_path / "out").read_text())["run"]
+
+
+def test_ctrl_c_while_modules_are_loaded_is_one_line(tmp_path):
+    (tmp_path / "tqdm.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")  # it is loaded before anything of ours
+    code = f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); runpy.run_module('app', run_name='__main__', alter_sys=True)"
+    done = subprocess.run([sys.executable, "-c", code, "list"], capture_output=True, text=True)
+    assert done.returncode == 130 and done.stdout == "" and "stopped before the run began" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_every_beyond_the_last_step_is_the_last_step(capsys):
+    assert main(["run", "landscape", "--set", "n=20", "--set", "steps=5", "--every", "99999999999999999999"]) == 0
+
+
 def test_nothing_survives_and_the_summary_is_still_json(capsys):
     assert main(["run", "fig1-escape", "--set", "lr=1", "--set", "n=50", "--json"]) == 0
     out = strict(capsys.readouterr().out)
@@ -108,6 +154,14 @@ def test_the_query_of_a_preset_gives_its_run_back(capsys):
         (["run", "fig1-escape", "--seed", "x"], "seed = 'x'"),
         (["run", "fig1-escape", "--every", "0"], "--every 0"),
         (["run", "fig7b-rate", "--every", "5"], "leave --every out"),
+        (["run", "fig1-potential", "--every", "3"], "is a posterior, which has no steps"),
+        (["run", "fig1-potential", "--set", "n=-5"], "choose a value inside it\n"),
+        (["run", "landscape", "--set", "rule=sgd"], "did you mean SGD?"),
+        (["run", "fig7c-batch", "--out", "x.gif"], "only one simulation moves"),
+        (["run", "fig1-escape", "--out", "x" * 300 + ".npz"], "has 304 characters; give the file a name of at most 255"),
+        (["run", "fig1-escape", "--out", ".png"], "has nothing before its suffix; give the file a name, such as result.png"),
+        (["export", "=", "--out", "x.html"], "a link that says nothing"),
+        (["export", "?", "--out", "x.html"], "a link that says nothing"),
         (["run", "fig7b-rate", "--set", "lr=0.01"], "takes the values"),
         (["run", "fig1-posterior", "--set", "lr=0.01"], "set n, beta or the landscape's own"),
         (["run", "fig1-potential", "--set", "w0=99"], "w0 = 99"),
@@ -129,6 +183,11 @@ def test_a_folder_that_cannot_be_written_to_is_known_before_the_run(tmp_path, mo
     monkeypatch.setattr(os, "access", lambda *_: False)  # as root everything can be written to
     assert main(["run", "fig1-escape", "--out", str(tmp_path / "x.npz")]) == 1
     assert "cannot be written to" in capsys.readouterr().err
+    monkeypatch.undo()
+    monkeypatch.setattr("tempfile.mkstemp", lambda **_: (_ for _ in ()).throw(OSError(2, "No such file or directory")))  # as in /proc
+    assert main(["run", "fig1-escape", "--out", str(tmp_path / "x.npz")]) == 1
+    out, err = capsys.readouterr()
+    assert not out and "cannot be written to (No such file or directory); choose another folder" in err
 
 
 def test_interrupting_says_how_far_it_came(monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """The file that needs no server: the browser computes what Python computes, shows it, and nothing in it runs but its own sources."""
 
 import json
+import os
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -408,7 +409,7 @@ def test_a_link_gives_the_lab_of_the_page(tmp_path, capsys):
     [
         (["export", "fig1-escape"], "--out"),
         (["export", "fig1-escap", "--out", "x.html"], "did you mean fig1-escape"),
-        (["export", "lr=0.1&page=escape", "--out", "x.html"], "only the landscape lab"),
+        (["export", "page=lessons", "--out", "x.html"], "has no run to export"),
         (["export", "fig1-escape", "--out", "x.docx"], "choose one of"),
         (["export", "fig1-escape", "--set", "lr=99", "--out", "x.html"], "lr = 99"),
         (["run", "fig7b-rate", "--out", "x.gif"], "only one simulation moves"),
@@ -425,6 +426,39 @@ def test_a_film_without_ffmpeg_names_the_gif(monkeypatch, capsys):
     assert main(["run", "fig1-escape", "--out", "x.mp4"]) == 1
     err = capsys.readouterr().err
     assert "needs ffmpeg" in err and "choose .gif" in err and err.count("\n") == 1
+
+
+def test_a_film_of_a_failing_ffmpeg_says_what_it_said(monkeypatch, tmp_path, capsys):
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho 'Unknown encoder h264' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("app.animation.animate.__defaults__", ("", 2))
+    assert main(["run", "landscape", "--set", "n=20", "--set", "steps=5", "--out", str(tmp_path / "x.mp4")]) == 1
+    out, err = capsys.readouterr()
+    assert "ffmpeg failed: Unknown encoder h264; choose .gif" in err and err.count("\n") == 1 and "20 trajectories survive" in out
+    assert os.listdir(tmp_path) == ["ffmpeg"]
+
+
+@pytest.mark.parametrize("name", ["fig5-stuck", "fig6-distance", "fig1-escape"])
+def test_a_film_shows_survivors_whole_and_counts_the_lost(name):
+    import matplotlib.pyplot as plt
+
+    from app import animation
+
+    out = replace(PRESETS[name].run, n=60, steps=50).run()
+    figure, axes = plt.subplots()
+    move = (animation._one if out.run.landscape.dim == 1 else animation._two)(axes, {"a": out})
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    alive = np.isfinite(out.w[:, 0])
+    for frame in (0, len(out.steps) - 1):
+        move(frame)
+        x, y = axes.lines[-2 if out.run.landscape.dim == 2 else -1].get_data()
+        assert len(x) == min(alive.sum(), animation.SHOWN[out.run.landscape.dim]) and np.all((left < x) & (x < right))
+        assert out.run.landscape.dim == 1 or np.all((bottom < y) & (y < top))  # K has no upper end
+    plt.close(figure)
+    assert animation._told({"a": out}, -1) == f"{60 - alive.sum()} of 60 diverged\nstep 50 of 50"
+    assert animation._told({"a": out, "b": out}, 0) == "A: 0, B: 0 of 60 diverged\nstep 0 of 50"
 
 
 @pytest.mark.parametrize(
