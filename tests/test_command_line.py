@@ -264,6 +264,18 @@ def test_pictures_are_drawn(name, suffix, tmp_path, capsys):
         assert pixels.std() > 0.05 and min(pixels.shape[:2]) > 900  # something is on it
 
 
+def test_distances_are_drawn_down_to_where_they_say_something():
+    import holoviews as hv
+
+    from app import plots
+
+    out = Simulation(Valley(2, 2), n=20, steps=5).run()
+    out.kept[1:, :, 0] *= 1e-180
+    panel = plots._distances(out, out.run.landscape.line, np.isfinite(out.w[:, 0]))
+    low, high = hv.Store.lookup_options("matplotlib", panel, "plot").kwargs["ylim"]
+    assert low == 0.7 * plots.FLOOR and 1 < high < 10
+
+
 class Addresses(html.parser.HTMLParser):
     """What the tags of a page would load (text inside scripts is none)."""
 

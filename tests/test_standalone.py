@@ -256,6 +256,10 @@ def test_a_valley_shows_its_distances(browser, file):
             away = np.sort(out.distance(minimum)[-1][alive])
             assert float(opened.table[row][2]) == pytest.approx(away[len(away) // 2], rel=0.06)  # two digits are shown
         assert float(opened.table["diverged"][2].removesuffix(" %")) == pytest.approx(100 * (1 - alive.mean()), abs=0.06)
+        opened.page.keyboard.press("Home")
+        start = out.distance(run.landscape.minima[0])[0]
+        assert abs(np.median(start[alive]) / np.median(start) - 1) > 0.1  # those who diverge start far out: they are in no median
+        opened.until(lambda: abs(float(opened.table["O"][2]) / np.median(start[alive]) - 1) < 0.03)
 
 
 @pytest.mark.browser
