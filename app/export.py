@@ -6,7 +6,7 @@ Columns of the tables:
     a sweep of simulations, one a value  the parameter, survivors, diverged, rate and stderr per step, first and last step of that fit, crossed
                                          (share of all that are right of the barrier at the end), distance_<minimum> (median of survivors then)
     a sweep of posteriors, one a value   the parameter, mass_i per basin, n_beta_mean_K
-    a posterior, one a point             variable, w, density (of that variable alone)
+    a posterior, one a cell              variable, w (its middle), density (of that variable alone, the mean over the cell)
 """
 
 import contextlib
@@ -205,9 +205,10 @@ def _values(result: SweepResult) -> list[list]:
 def _points(posterior: Posterior) -> list[list]:
     body: list[list] = [["variable", "w", "density"]]
     for axis, (low, high) in enumerate(posterior.box):
-        w = np.linspace(low, high, 801)
+        edges = np.linspace(low, high, 801)
         name = "w" if posterior.landscape.dim == 1 else f"w{axis + 1}"
-        body += [[name, float(a), float(b)] for a, b in zip(w, posterior.marginal(axis, w), strict=True)]
+        density = posterior.bins(edges, axis) / np.diff(edges)
+        body += [[name, float(a), float(b)] for a, b in zip((edges[:-1] + edges[1:]) / 2, density, strict=True)]
     return body
 
 
