@@ -25,7 +25,7 @@ from nets.linear_target import LinearTarget
 from nets.losses import half_squares
 from nets.models import DuplicatedReLU
 from nets.module_target import module_target
-from nets.samplers import MALA, SGHMC, SGLD, DiagonalSGLD, Sampler
+from nets.samplers import HMC, MALA, SGHMC, SGLD, DiagonalSGLD, Sampler
 from nets.targets import Potential, Target, no_batches
 
 PAIRS = 12  # directions of the largest quadratic whose batch noise is solved for: their squares are unknowns
@@ -81,7 +81,7 @@ class Known(abc.ABC):
 
     def actual(self, sampler: Sampler, nbeta: float, batch: int, data: Data) -> float | None:
         """The same for this very sampler, the bias of its step and the heat of its batches included; inf where it runs away."""
-        return self.ideal(nbeta, sampler.gamma) if isinstance(sampler, MALA) else None
+        return self.ideal(nbeta, sampler.gamma) if isinstance(sampler, MALA | HMC) else None
 
 
 def design(n: int, spread, outputs: int, noise: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -235,7 +235,7 @@ class Quadratic(Known):
         h, eps = self.curvatures, sampler.eps
         a = nbeta * h + sampler.gamma
         p = np.array(getattr(sampler, "diagonal", ()) or np.ones(self.d))
-        if isinstance(sampler, MALA):
+        if isinstance(sampler, MALA | HMC):
             return self.ideal(nbeta, sampler.gamma)
         if isinstance(sampler, SGLD | DiagonalSGLD):
             if batch:

@@ -23,6 +23,7 @@ COLUMNS, ROWS, SPACING = 9, 7, 0.5  # the map: so many eps and n beta, half a de
 NBETA = {"n / log n": "n / log n", "batch / log batch": "B / log B (devinterp 0.2)", "own": "set it yourself"}
 SAMPLER_NAMES = {
     "MALA": "MALA",
+    "HMC": "HMC (Hamiltonian)",
     "SGLD": "SGLD",
     "DiagonalSGLD": "SGLD, preconditioned",
     "RMSPropSGLD": "RMSProp-SGLD",
@@ -53,6 +54,7 @@ LABELS = {
     "loses": "rank r in",
     "alpha": "rescaling α",
     "friction": "friction a",
+    "steps": "leapfrog steps",
     "gain": "thermostat gain",
     "decay": "memory b",
     "stability": "stability a",

@@ -10,7 +10,7 @@ from nets.matching import Matched, matched
 from nets.models import DLN, MLP, MODELS, DeepCNN, DuplicatedReLU, LeNet5, MinimallySingular, Model, ReducedRank, SmallCNN
 from nets.optimisers import SGD, Adam, Optimiser, StepReport
 from nets.race import Race, Standings
-from nets.samplers import MALA, SAMPLERS, SGHMC, SGLD, SGNHT, AdamSGLD, ControlVariate, DiagonalSGLD, RMSPropSGLD, Sampler
+from nets.samplers import HMC, MALA, SAMPLERS, SGHMC, SGLD, SGNHT, AdamSGLD, ControlVariate, DiagonalSGLD, RMSPropSGLD, Sampler
 from nets.training import Progress, Scores, Training, Watch
 
 OPTIMISERS: dict[str, type[Optimiser]] = {cls.__name__: cls for cls in (SGD, Adam, FisherNGD, KFAC, OnlineNGD)}
@@ -19,6 +19,7 @@ __all__ = [
     "CIFAR10",
     "DATA",
     "DLN",
+    "HMC",
     "KFAC",
     "MALA",
     "MLP",

@@ -50,6 +50,7 @@ class Sampler(ABC):
     """A rule that moves chains. Subclasses are frozen dataclasses with `eps` and `gamma`; their moments live in what `begin` returns."""
 
     full = False  # it needs the full data at each step
+    cost = 1  # gradients of a step, on average
 
     def begin(self, chains: Chains):
         """What the sampler remembers beside w."""

@@ -26,7 +26,7 @@ from nets.health import Finding, Health, Seen, drifts, examine
 from nets.linear_target import LinearTarget
 from nets.losses import named
 from nets.module_target import module_target
-from nets.samplers import MALA, SGLD, Sampler, walk
+from nets.samplers import HMC, MALA, SGLD, Draws, Sampler, walk
 from nets.targets import Target
 from nets.watch import Watched
 
@@ -34,9 +34,11 @@ TARGET = 0.9  # acceptance that eps="auto" aims at; "LLC at scale" (2024) advise
 # ... for MALA in more than MANY directions, where 0.6 moves fastest and each of them is still well resolved. In few directions, at this acceptance,
 # chains get stuck in the tails of wells steeper than a quadratic: lambda-hat of w1^6 + w1^2 w2^2 + |w2|^3 comes out 2.5 % low.
 TARGET_MALA, MANY = 0.65, 100
+TARGET_HMC = 0.8  # long trajectories reach the tails at any step, so few directions ask for no more than many: Neal's 0.65 with room to spare
 SLACK = 0.15  # that the chains may fall short of it, before their step is halved
 HALVINGS = 4
-ROUNDS, TRIAL = 16, 25  # of eps="auto": trials of so many steps each
+ROUNDS, TRIAL = 16, 25  # of eps="auto": trials of so many steps each, or gradients where a step takes many of them,
+LEAST = 8  # but no fewer steps than these
 LOOKS = 40  # looks at the chains during a run
 KNOWN = 20_000  # parameters of the largest deep linear network whose exact values are computed beside (a second or so)
 DIVERGED = 1000  # nbeta (L - L*) on average above so many times d, where equilibrium has at most d/2: no longer a sample of anything
@@ -198,6 +200,8 @@ class Estimation:
 
     @property
     def _aim(self) -> float:
+        if isinstance(self.sampler, HMC):
+            return TARGET_HMC
         return TARGET_MALA if self.sampler.full and self.target.dim > MANY else TARGET
 
     def _too_long_a_step(self, estimate: Estimate) -> str:
@@ -305,15 +309,10 @@ class Estimation:
         eps, tries = _first_guess(self)
         yield eps, tries
         w, history = self.target.star.expand(self.chains, -1).clone(), []
+        trial = max(TRIAL // self.sampler.cost, LEAST)
         for i in range(ROUNDS):
-            seed = (self.seed + 1 + i) % 2**31
-            watched = self._watched(replace(self.sampler, eps=eps), TRIAL, seed, 5)
-            frames = list(self._walk(watched, TRIAL, seed, w))
-            last = frames[-1]
-            if last.accepted is None:
-                accepted = watched.look(np.ones(self.chains, bool), 0).acceptance
-            else:  # of all frames: how many there are depends on the clock
-                accepted = float(torch.cat([frame.accepted for frame in frames], 1).double().mean())
+            last, taken, would = self._trial(eps, trial, (self.seed + 1 + i) % 2**31, 5, w)
+            accepted = would if math.isnan(taken) else taken
             lost = ~torch.isfinite(last.w).all(dim=1)
             if bool(lost.any()):
                 eps, w = eps / 4, self.target.star.expand(self.chains, -1).clone()
@@ -321,22 +320,29 @@ class Estimation:
                 w = last.w.clone()
                 eps *= math.exp(4 / (1 + i / 4) * (accepted - self._aim))
             history.append(math.log(eps))
-            yield eps, TRIAL
+            yield eps, trial
         yield float(f"{math.exp(np.mean(history[ROUNDS // 2 :])):.2g}"), 0
+
+    def _trial(self, eps: float, steps: int, seed: int, looks: int, start=None) -> tuple[Draws, float, float]:
+        """(the last frame, the share of so many steps taken, the share a test on MALA's would take); NaN where there is no such thing."""
+        watched = self._watched(replace(self.sampler, eps=eps), steps, seed, looks)
+        frames = list(self._walk(watched, steps, seed, start))  # all are counted: how many there are depends on the clock
+        tested = frames[-1].accepted is not None
+        taken = float(torch.cat([frame.accepted for frame in frames], 1).double().mean()) if tested else math.nan
+        return frames[-1], taken, watched.look(np.ones(self.chains, bool), 0).acceptance
 
 
 def _first_guess(run: Estimation) -> tuple[float, int]:
     """(the largest 4^k 10^-6 whose first step from w* is acceptable, steps tried)."""
     eps, up, tries = 1e-6, None, 0
+    first = LEAST if isinstance(run.sampler, HMC) else 1
     while 1e-13 < eps < 100:
-        watched = run._watched(replace(run.sampler, eps=eps), 1, run.seed, 1)
-        for _ in run._walk(watched, 1, run.seed):
-            pass
-        acceptance = watched.look(np.ones(run.chains, bool), 0).acceptance
+        _, taken, would = run._trial(eps, first, run.seed, 1)
+        acceptance = taken if math.isnan(would) else would  # a share of few steps is coarse
         if math.isnan(acceptance):
-            raise ValueError(f"eps = 'auto': {run.sampler!r} has momentum, so no acceptance to tune by; give a number, or use SGLD or MALA")
+            raise ValueError(f"eps = 'auto': {run.sampler!r} has momentum, so no acceptance to tune by; give a number, or use SGLD, MALA or HMC")
         fine = acceptance >= run._aim
-        tries += 1
+        tries += first
         if up is not None and fine != up:
             return (eps if fine else eps / 4), tries
         up = fine

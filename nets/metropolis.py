@@ -29,34 +29,42 @@ class MALA(Sampler):
         object.__setattr__(self, "diagonal", positive(self.diagonal, type(self).__name__))
 
     def begin(self, chains):
-        return _Place(chains, on_chains(self.diagonal, chains))
+        place = Place(chains)
+        place.p = on_chains(self.diagonal, chains)
+        return place
 
     def step(self, chains, memory):
         now, w = memory, chains.w
         half, scale = self.eps / 2 * now.p, (self.eps * now.p).sqrt()
         z = chains.streams.normal_(torch.empty_like(w))
         proposal = torch.addcmul(w - half * now.force, scale, z)
-        u, losses, force = energy(chains, proposal)
+        found = u, _, force = energy(chains, proposal)
         # the noise that would lead back is q - z: with w - w' = half force - scale z nothing cancels
         q = (force + now.force).mul_(half / scale)
         gain = now.u - u + 0.5 * (q * (2 * z - q)).sum(1, dtype=torch.float64)
-        taken = (-chains.streams.exponential() < gain) & torch.isfinite(u)  # false for NaN, too
-        keep = taken[:, None]
-        torch.where(keep, proposal, w, out=w)
-        torch.where(keep, force, now.force, out=now.force)
-        now.u, now.losses = torch.where(taken, u, now.u), torch.where(taken, losses, now.losses)
-        return now.losses, taken
+        return now.settle(chains, proposal, found, gain)
 
     def preconditioner(self, chains, memory):
         return memory.p
 
 
-class _Place:
-    """Energy u (C,), losses (C,) and grad U (C, D) where the chains are, and P."""
+class Place:
+    """Energy u (C,), losses (C,) and grad U (C, D) where the chains are."""
 
-    def __init__(self, chains: Chains, p: Tensor):
+    p: Tensor  # MALA's preconditioner
+
+    def __init__(self, chains: Chains):
         self.u, self.losses, self.force = energy(chains, chains.w)
-        self.p = p
+
+    def settle(self, chains: Chains, proposal: Tensor, found: tuple[Tensor, Tensor, Tensor], gain: Tensor) -> tuple[Tensor, Tensor]:
+        """Take each proposal (C, D), of energy, losses and grad U `found`, with probability min(1, e^gain): (losses, taken), as a step returns."""
+        u, losses, force = found
+        taken = (-chains.streams.exponential() < gain) & torch.isfinite(u)  # false for NaN, too
+        keep = taken[:, None]
+        torch.where(keep, proposal, chains.w, out=chains.w)
+        torch.where(keep, force, self.force, out=self.force)
+        self.u, self.losses = torch.where(taken, u, self.u), torch.where(taken, losses, self.losses)
+        return self.losses, taken
 
 
 def energy(chains: Chains, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:

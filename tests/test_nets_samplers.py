@@ -13,12 +13,14 @@ from torch import nn
 from torch.nn import functional
 
 from dynamics.estimate import llc
+from nets.chains import Chains
+from nets.hmc import leapfrog
 from nets.linear_target import LinearTarget
 from nets.losses import cross_entropy, half_squares, mse
 from nets.models import DLN, MLP, DuplicatedReLU
 from nets.module_target import ModuleTarget, module_target
 from nets.noise import Streams
-from nets.samplers import MALA, SAMPLERS, SGHMC, SGLD, SGNHT, AdamSGLD, ControlVariate, DiagonalSGLD, RMSPropSGLD, walk
+from nets.samplers import HMC, MALA, SAMPLERS, SGHMC, SGLD, SGNHT, AdamSGLD, ControlVariate, DiagonalSGLD, RMSPropSGLD, walk
 from nets.stacked import StackedTarget
 from nets.targets import Potential, Target
 
@@ -195,12 +197,14 @@ def unadjusted(eps, friction=1.0, p=(1.0,) * 6):
         (MALA(EPS, 0), 3.0),
         (MALA(0.8, 0), 3.0),
         (MALA(0.8, 0, diagonal=(1, 1, 0.5, 0.5, 2, 2)), 3.0),
+        (HMC(EPS, 0, 3), 3.0),
+        (HMC(0.8, 0, 5), 3.0),
     ],
     ids=repr,
 )
 def test_a_quadratic_of_d_directions_gives_half_d_and_the_bias_of_the_step_that_is_known(sampler, value):
     # SGNHT: the thermostat's own fluctuations shift it by some gain/D
-    agrees(estimate(quadratic(H), sampler, NBETA), value, 0.003 if isinstance(sampler, SGNHT) else 0)
+    agrees(estimate(quadratic(H), sampler, NBETA, draws=4000 // sampler.cost), value, 0.003 if isinstance(sampler, SGNHT) else 0)
 
 
 def test_the_tether_adds_its_curvature():
@@ -256,6 +260,62 @@ def test_the_first_acceptance_from_the_minimum_is_its_integral():
     (frame,) = walk(quadratic((1.0, 4.0, 2.0)), MALA(0.5, 0.0, diagonal=p), 2.0, chains=40_000, draws=1)
     value = math.prod((1 + (0.5 * a * 2 * h) ** 2 / 4) ** -0.5 for a, h in zip(p, (1.0, 4.0, 2.0), strict=True))
     assert abs(frame.accepted.double().mean() - value) < 4 * math.sqrt(value * (1 - value) / 40_000)
+
+
+def test_hamiltonian_steps_conserve_what_leapfrog_does_and_lead_back():
+    h, e, nbeta, steps = torch.tensor([1.0, 4.0, 0.3], dtype=torch.float64), 0.4, 2.0, 7
+    chains = Chains(quadratic(h.tolist()), nbeta, 0.5, torch.zeros(2, 3, dtype=torch.float64), Streams(0, 2, CPU), 0)
+    w, v = torch.randn(2, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    there, speed = w.clone(), v.clone()
+    u, losses, force = leapfrog(chains, there, speed, (nbeta * h + 0.5) * w, e, steps)
+    torch.testing.assert_close(u, nbeta * losses + 0.25 * there.square().sum(1))
+    torch.testing.assert_close(force, (nbeta * h + 0.5) * there)
+    # of U = c w^2/2, c w^2 (1 - e^2 c/4) + v^2 to the last digit: both walk round the same ellipse
+    c = nbeta * h + 0.5
+    torch.testing.assert_close(c * there**2 * (1 - e**2 * c / 4) + speed**2, c * w**2 * (1 - e**2 * c / 4) + v**2)
+    angle = steps * torch.arccos(1 - e**2 * c / 2)  # ... by so much a step
+    torch.testing.assert_close(there, w * angle.cos() + v / (c * (1 - e**2 * c / 4)).sqrt() * angle.sin())
+    back, speed = there.clone(), -speed
+    leapfrog(chains, back, speed, force, e, steps)
+    torch.testing.assert_close((back, speed), (w, -v))
+
+
+def test_one_leapfrog_step_is_mala_and_its_draws_cost_so_many_gradients():
+    well = Potential(lambda w: w[:, 0] ** 4 + w[:, 1] ** 2 + w[:, 0] * w[:, 1], torch.tensor([0.3, -0.2], dtype=torch.float64))
+    one, mala = (list(walk(well, sampler, 3.0, chains=3, draws=200)) for sampler in (HMC(0.3, 0.5, 1), MALA(0.3, 0.5)))
+    a, b = (torch.cat([frame.accepted for frame in frames], 1) for frames in (one, mala))
+    assert torch.equal(a, b) and 0.3 < a.double().mean() < 0.95
+    torch.testing.assert_close(one[-1].w, mala[-1].w, rtol=1e-9, atol=1e-12)
+    for steps in (1, 4, 5):
+        calls = []
+        counted = Potential(lambda w: w[:, 0] ** 2, torch.zeros(1), gradient=lambda w, calls=calls: calls.append(1) or 2 * w)
+        losses(counted, HMC(1e-3, 0.0, steps), 1.0, draws=100)
+        assert abs(len(calls) - 1 - 100 * steps) <= steps  # 1: at the start
+
+
+def test_the_first_acceptance_of_hmc_from_the_minimum_is_its_integral():
+    # U = c w^2/2 from w = 0, v: a leapfrog step leaves c w^2 (1 - e^2 c/4) + v^2, so H' - H = (e^2 c/4) c w'^2/2 and w' = e v for one step,
+    # sin(L t) v / sqrt(c (1 - e^2 c/4)) for L, cos t = 1 - e^2 c/2; then E e^(-k v^2/2) = (1 + k)^(-1/2), of independent directions the product
+    eps, h = 0.3, (1.0, 2.0, 0.5)
+    for steps in (1, 6):
+        value = 1.0
+        for c in (2.0 * each for each in h):
+            x = eps * c / 4
+            length = HMC(steps=steps).length(1)
+            value *= (1 + x / (1 - x) * math.sin(length * math.acos(1 - eps * c / 2)) ** 2) ** -0.5
+        (frame,) = walk(quadratic(h), HMC(eps, 0.0, steps), 2.0, chains=40_000, draws=1)
+        assert abs(frame.accepted.double().mean() - value) < 4 * math.sqrt(value * (1 - value) / 40_000)
+        assert value < 0.95
+
+
+def test_trajectories_that_would_close_on_themselves_do_not():
+    """A quadratic whose period is as long as the trajectory: fixed lengths would end where they began, for ever."""
+    period = HMC(0.04, 0.0, 31)  # 31 steps of 0.2 are 2 pi
+    found = estimate(quadratic((1.0,) * 4), period, 1.0, 100, 400)
+    agrees(found, 2.0)
+    assert found.ess > 0.3 * 100 * 320
+    lengths = [period.length(i) for i in range(1, 101)]
+    assert set(lengths) == set(range(16, 47)) and abs(np.mean(lengths) - 31) < 0.5
 
 
 class Noisy(Target):
