@@ -405,7 +405,10 @@ def as_matrices(weights: Sequence) -> list[torch.Tensor]:
     """W_1, ..., W_L as floating-point tensors, detached, or one clear ValueError."""
     if isinstance(weights, torch.Tensor | np.ndarray) and weights.ndim == 2:
         weights = [weights]
-    found = [w.detach() if isinstance(w, torch.Tensor) else torch.as_tensor(np.asarray(w)) for w in weights]
+    if isinstance(weights, str | torch.nn.Module) or not isinstance(weights, Iterable):
+        given = repr(weights) if isinstance(weights, str) else f"of type {type(weights).__name__}"
+        raise ValueError(f"weights are {given}; give a list of matrices W_1, ..., W_L (of a module: [layer.weight for layer in model])")
+    found = [_matrix(w, s) for s, w in enumerate(weights, 1)]
     if not found:
         raise ValueError("no weights; give a list of matrices W_1, ..., W_L, W_s of shape (outputs, inputs)")
     for s, w in enumerate(found, 1):
@@ -418,6 +421,13 @@ def as_matrices(weights: Sequence) -> list[torch.Tensor]:
         if w.is_complex() or not bool(torch.isfinite(w).all()):
             raise ValueError(f"W_{s} has entries that are not finite real numbers; has the training diverged?")
     return [w if w.is_floating_point() else w.double() for w in found]
+
+
+def _matrix(w, s: int) -> torch.Tensor:
+    try:
+        return w.detach() if isinstance(w, torch.Tensor) else torch.as_tensor(np.asarray(w))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"W_{s} is a {type(w).__name__}; give a matrix of numbers (outputs, inputs)") from error
 
 
 def _whole(value, what: str, low: int) -> int:

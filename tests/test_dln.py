@@ -294,6 +294,11 @@ def test_a_trained_point_maps_as_its_teacher_with_layers_of_full_rank():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: dln.local_learning_coefficient("x"), r"weights are 'x'; give a list of matrices W_1, ..., W_L"),
+        (lambda: dln.local_learning_coefficient(torch.nn.Linear(3, 2)), "of type Linear; give a list .*layer.weight for layer in model"),
+        (lambda: dln.local_learning_coefficient(torch.nn.Sequential(torch.nn.Linear(3, 2))), "of type Sequential"),
+        (lambda: dln.local_learning_coefficient(3), "of type int; give a list"),
+        (lambda: dln.local_learning_coefficient(["x"]), "W_1 is a str; give a matrix of numbers"),
         (lambda: learning_coefficient((5,), 0), "at least an input and an output"),
         (lambda: learning_coefficient((5, 0, 5), 0), "a width = 0"),
         (lambda: learning_coefficient((5, 2.5, 5), 0), "a width = 2.5"),
