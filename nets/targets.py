@@ -77,11 +77,11 @@ class Potential(Target):
     def gradients(self, w, index=None):
         no_batches(self, index)
         if self.gradient is not None:
-            return self.function(w), self.gradient(w)
+            return self.function(w).clone(), self.gradient(w).clone()  # they may be parts of w itself, or kept; samplers write to both
         with torch.enable_grad():
             w = w.detach().requires_grad_()
             losses = self.function(w)
-            return losses.detach(), torch.autograd.grad(losses.sum(), w)[0]
+            return losses.detach().clone(), torch.autograd.grad(losses.sum(), w)[0]
 
 
 def point(star) -> Tensor:

@@ -478,6 +478,16 @@ def test_frames_add_up_to_the_run_whatever_their_rhythm(monkeypatch):
     torch.testing.assert_close(many[-1].radius, many[-1].w.norm(dim=1))
 
 
+@pytest.mark.parametrize("sampler", samplers(), ids=lambda sampler: type(sampler).__name__)
+def test_a_gradient_that_is_a_part_of_w_itself_is_not_written_to(sampler):
+    kept = torch.ones(2, 3, dtype=torch.float64)
+    for own, other in ((lambda w: w, lambda w: w.clone()), (lambda w: kept, lambda w: torch.ones_like(w))):
+        a, b = (losses(Potential(lambda w: w[:, 0], kept[0].clone(), gradient=g), sampler, 5.0, chains=2, draws=5) for g in (own, other))
+        assert torch.equal(a, b) and bool((kept == 1).all())
+    a, b = (losses(Potential(k, torch.ones(3)), sampler, 5.0, draws=5) for k in (lambda w: w[:, 0], lambda w: w[:, 0] * 1))
+    assert torch.equal(a, b)
+
+
 def test_chains_hold_their_weights_one_gradient_and_of_each_draw_its_loss(monkeypatch):
     monkeypatch.setattr("nets.chains.PAUSE", math.inf)  # frames at the first and the last draw only
     d, chains = 100_000, 2
