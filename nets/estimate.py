@@ -12,8 +12,9 @@ otherwise. The formula and its Monte-Carlo error live in `dynamics.estimate`, th
 """
 
 import math
+import numbers
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ from nets import dln
 from nets.health import Finding, Health, Seen, drifts, examine
 from nets.linear_target import LinearTarget
 from nets.losses import named
-from nets.module_target import module_target
+from nets.module_target import module_target, samples, split
 from nets.samplers import HMC, MALA, SGLD, Draws, Sampler, walk
 from nets.targets import Target
 from nets.watch import Watched
@@ -99,7 +100,8 @@ def estimate_llc(
     """lambda-hat of `model` at its present weights, which are not changed.
 
     loss: (output, target) -> one value a sample, or their mean (told by its shape); or a name of `nets.losses`. data: (x, y), n samples each.
-    only: names of the parameters that move, the others stay frozen. device: "cpu" or "cuda". settings: the fields of `Estimation`.
+    only: names of the parameters that move, the others stay frozen, as do parameters with requires_grad=False (a note in `health` says so):
+    the estimate is that of the model without them. device: "cpu" or "cuda". settings: the fields of `Estimation`.
     Raises ValueError for data that do not fit, are empty or not finite, for settings out of range, and if all chains died.
     """
     return _estimation(model, loss, data, sampler, nbeta, only, device, settings).run()
@@ -112,6 +114,7 @@ def stream_llc(model, loss, data, sampler=None, nbeta=None, *, only=None, device
 
 def estimate_target(target: Target, sampler: Sampler | None = None, nbeta: float | str | None = None, **settings) -> Estimate:
     """lambda-hat of a `Target` at its w*; settings: the fields of `Estimation`."""
+    _offered("estimate_target", settings)
     return Estimation(target, sampler, nbeta, **settings).run()
 
 
@@ -358,21 +361,39 @@ def _estimation(model, loss, data, sampler, nbeta, only, device, settings) -> Es
         raise ValueError(f"loss = {loss!r}; give a function (output, target) -> one value a sample or their mean, or a name of nets.losses")
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise ValueError(f"data is a {type(data).__name__}; give a pair (x, y) of tensors, samples along their first axis")
-    x, y = (torch.as_tensor(part) for part in data)
-    notes = _try(model, loss, x, y) if x.ndim and y.ndim and len(x) == len(y) > 0 else ()
+    _offered("estimate_llc", settings, "only", "device")
+    moving, still = split(model, only)
+    x, y = samples(model, *data)
+    notes = _try(model, loss, x, y)
+    if still:
+        text = f"requires_grad=False holds {_few(still)} fast: this is the estimate of {_few(moving)} alone"
+        notes = (*notes, Finding("note", "frozen", text))
     return Estimation(module_target(model, loss, x, y, only, device), sampler, nbeta, **settings, notes=notes)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _offered(function: str, settings: dict, *more: str) -> None:
+    """Refuse settings that there are not."""
+    choices = [*(each.name for each in fields(Estimation) if each.name not in ("target", "notes")), *more]
+    unknown = next((name for name in settings if name not in choices), None)
+    if unknown is not None:
+        raise ValueError(f"{function}: there is no setting {unknown!r}; choose among {', '.join(choices)}")
 
 
 def _try(model: nn.Module, loss: Callable, x: Tensor, y: Tensor) -> tuple[Finding, ...]:
     """The loss of some samples, once: can it be computed, and what is it a mean of? -> what should be known beforehand."""
-    place = next(iter(model.parameters()), x)
-    x, y = x[:8].to(place if x.is_floating_point() else place.device), y[:8].to(place.device)
+    place = next(iter(model.parameters())).device
+    x, y = x[:8].to(place), y[:8].to(place)
     training = model.training
     try:
-        with torch.no_grad():
+        with torch.enable_grad():
             output = model.eval()(x)
             value = loss(output, y)
-            twice = loss(torch.cat([output, output]), torch.cat([y, y]))
+        with torch.no_grad():
+            twice = loss(model(torch.cat([x, x])), torch.cat([y, y]))  # of any kind of output
     except Exception as error:
         text = f"the loss of model(x) for x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} cannot be computed: {error}"
         raise ValueError(text) from error
@@ -381,8 +402,14 @@ def _try(model: nn.Module, loss: Callable, x: Tensor, y: Tensor) -> tuple[Findin
     if not isinstance(value, Tensor) or tuple(value.shape) not in ((), (len(x),)):
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"loss(output, target) of {len(x)} samples has shape {shape}; give one value a sample, ({len(x)},), or their mean, ()")
+    if not value.requires_grad:
+        raise ValueError("loss(output, target) has no gradient by the weights; compute it from the output by torch, without detach() or no_grad()")
+    value = value.detach()
     if not value.ndim and value and not torch.isclose(twice, value, rtol=1e-3):
         raise ValueError("loss(output, target) is a sum over samples (it doubles with them); give their mean, or one value a sample")
+    if not isinstance(output, Tensor):
+        return ()
+    output = output.detach()
     width = output[0].numel()
     if width > 1 and output.shape == y.shape and y.is_floating_point():
         with torch.no_grad():
@@ -424,6 +451,6 @@ def _nbeta(nbeta, n: int, batch: int) -> float:
         return default_nbeta(batch)
     if isinstance(nbeta, str):
         raise ValueError(f"nbeta = {nbeta!r}; give a number above 0, None for n / log n, or 'devinterp-0.2' for batch / log batch")
-    if not (math.isfinite(nbeta) and nbeta > 0):
+    if isinstance(nbeta, bool) or not isinstance(nbeta, numbers.Real) or not 0 < nbeta < math.inf:
         raise ValueError(f"nbeta = {nbeta!r}; give a number above 0 (None takes n / log n)")
     return float(nbeta)

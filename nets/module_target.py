@@ -14,6 +14,7 @@ from nets.stacked import StackedTarget, perceptron
 from nets.targets import Samples, Target
 
 TWINS = {functional.cross_entropy: cross_entropy, functional.mse_loss: mse}  # means over samples, and the same of each sample
+KINDS = torch.float32, torch.float64
 SQUARES = {mse: "mse", half_squares: "half_squares"}
 
 
@@ -61,34 +62,26 @@ def module_target(
     """The target of a model at its present weights w*, with data x (n, ...), y (n, ...).
 
     loss: (output, target) -> one value a sample, or their mean; or a name of `nets.losses`. only: the parameters that move, named as in
-    `model.named_parameters()`, or whole submodules; the others stay frozen. The model is copied and evaluated as `.eval()` does (no
-    dropout, fixed batch statistics): a posterior needs one loss. Perceptrons are stacked, deep linear ones with a squared loss take their
-    full-data path (`LinearTarget`), all else goes through autograd.
+    `model.named_parameters()`, or whole submodules; the others stay frozen, and so do parameters with `requires_grad=False`. The model is
+    copied and evaluated as `.eval()` does (no dropout, fixed batch statistics): a posterior needs one loss. Perceptrons are stacked, deep
+    linear ones with a squared loss take their full-data path (`LinearTarget`), all else goes through autograd.
     """
     device = _device(device)
     loss = named(loss) if isinstance(loss, str) else TWINS.get(loss, loss)
-    x, y = torch.as_tensor(x), torch.as_tensor(y)
-    if not x.ndim or not y.ndim or not len(x) or len(x) != len(y):
-        raise ValueError(f"x and y have shapes {tuple(x.shape)} and {tuple(y.shape)}; give as many samples of both, at least one")
-    for name, data in (("x", x), ("y", y)):
-        if data.is_floating_point() and not bool(torch.isfinite(data).all()):
-            raise ValueError(f"{name} holds NaN or infinity; give finite data")
-    x, y = x.to(device), y.to(device)
+    moving, _ = split(model, only)
+    x, y = (part.to(device) for part in samples(model, x, y))
     model = copy.deepcopy(model).eval().requires_grad_(False).to(device)
-    moving, frozen = _split(dict(model.named_parameters()), only)
-    if not all(bool(torch.isfinite(value).all()) for value in (*moving.values(), *frozen.values())):
-        raise ValueError("the model's weights hold NaN or infinity; w* must be finite")
-    if x.is_floating_point():
-        x = x.to(next(iter(moving.values())).dtype)
+    every = dict(model.named_parameters())
+    moving, frozen = {name: every[name] for name in moving}, {name: value for name, value in every.items() if name not in moving}
     with torch.no_grad():
         first = model(x[:2])
         each = loss(first, y[:2])
-    samples = len(x[:2])
-    if each.shape not in ((), (samples,)):
-        raise ValueError(f"loss(output, target) of {samples} samples has shape {tuple(each.shape)}; give one value a sample, or their mean, ()")
+    count = len(x[:2])
+    if each.shape not in ((), (count,)):
+        raise ValueError(f"loss(output, target) of {count} samples has shape {tuple(each.shape)}; give one value a sample, or their mean, ()")
     layers = perceptron(model) if each.shape else None
     if layers and loss in SQUARES and x.ndim == 2 and all(layer.phi is None and layer.bias is None for layer in layers):
-        weights = [dict(model.named_parameters())[layer.weight] for layer in layers]
+        weights = [every[layer.weight] for layer in layers]
         still = [number for number, layer in enumerate(layers, 1) if layer.weight in frozen]
         return LinearTarget.of_data(weights, x, y, SQUARES[loss], still)
     if layers and first.ndim == 2:
@@ -96,21 +89,54 @@ def module_target(
     return ModuleTarget(model, loss, x, y, moving, frozen, device.type != "cpu")
 
 
-def _split(every: dict[str, Tensor], only: Sequence[str] | None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The parameters that move, and those that do not."""
+def samples(model: nn.Module, x, y) -> tuple[Tensor, Tensor]:
+    """x and y as tensors, floats as the model's weights are; ValueError if they do not fit, or data or weights are no finite numbers."""
+    x, y = _tensor("x", x), _tensor("y", y)
+    if not x.ndim or not y.ndim or not len(x) or len(x) != len(y):
+        raise ValueError(f"x and y have shapes {tuple(x.shape)} and {tuple(y.shape)}; give as many samples of both, at least one")
+    for name, data in (("x", x), ("y", y)):
+        if data.is_floating_point() and not bool(torch.isfinite(data).all()):
+            raise ValueError(f"{name} holds NaN or infinity; give finite data")
+    for name, value in model.named_parameters():
+        if value.dtype not in KINDS:
+            kind = str(value.dtype).removeprefix("torch.")
+            raise ValueError(f"{name} is {kind}; chains need float32 or float64, in whose rounding their steps do not vanish: use model.float()")
+        if not bool(torch.isfinite(value).all()):
+            raise ValueError("the model's weights hold NaN or infinity; w* must be finite")
+    kind = next(iter(model.parameters())).dtype
+    return tuple(data.to(kind) if data.is_floating_point() else data for data in (x, y))
+
+
+def _tensor(name: str, value) -> Tensor:
+    if isinstance(value, (list, tuple)) and any(isinstance(part, Tensor) for part in value):
+        text = f"{name} is a {type(value).__name__} of {len(value)} tensors"
+        raise ValueError(f"{text}; give one tensor, samples along its first axis: stack them, or give a module that takes them apart")
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} is a {type(value).__name__}; give a tensor or an array of numbers, samples along its first axis") from error
+
+
+def split(model: nn.Module, only: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """Names of the parameters that move; and of those that were to, but stay, because they have requires_grad=False."""
+    every = dict(model.named_parameters())
     if not every:
         raise ValueError("the model has no parameters; give one that has")
-    if only is None:
-        return every, {}
-    only = (only,) if isinstance(only, str) else tuple(only)
-    chosen = {name: {key for key in every if key == name or key.startswith(f"{name}.")} for name in only}
-    for name, keys in chosen.items():
+    keys = set(every)
+    if only is not None:
+        only = (only,) if isinstance(only, str) else tuple(only)
+        chosen = {name: {key for key in every if key == name or key.startswith(f"{name}.")} for name in only}
+        for name, found in chosen.items():
+            if not found:
+                raise ValueError(f"only: the model has no parameter {name!r}; choose among {', '.join(every)}")
+        keys = set().union(*chosen.values())
         if not keys:
-            raise ValueError(f"only: the model has no parameter {name!r}; choose among {', '.join(every)}")
-    keys = set().union(*chosen.values())
-    if not keys:
-        raise ValueError(f"only = (): no parameter moves; name at least one of {', '.join(every)}")
-    return {name: value for name, value in every.items() if name in keys}, {name: value for name, value in every.items() if name not in keys}
+            raise ValueError(f"only = (): no parameter moves; name at least one of {', '.join(every)}")
+    names = [name for name in every if name in keys]
+    moving = [name for name in names if every[name].requires_grad]
+    if not moving:
+        raise ValueError(f"{', '.join(names)}: all have requires_grad=False, so no parameter moves; use model.requires_grad_()")
+    return moving, [name for name in names if name not in moving]
 
 
 def _device(device) -> torch.device:

@@ -40,6 +40,14 @@ def linear(n=200, outputs=1, noise=0.0, seed=0, bias=True):
         return model, x, model(x) + noise * torch.randn(n, outputs, generator=g)
 
 
+def filled(value):
+    """A linear map with all of its weights alike."""
+    model = nn.Linear(2, 1)
+    for p in model.parameters():
+        nn.init.constant_(p, value)
+    return model
+
+
 def fitted(n, noise, seed=0):
     """As `linear`, at the least-squares solution, without a bias."""
     model, x, y = linear(n, 1, noise, seed, bias=False)
@@ -306,6 +314,52 @@ def test_any_loss_and_any_module_will_do():
     np.testing.assert_allclose(each.losses, named.losses, rtol=1e-5)
 
 
+def test_data_of_numpys_default_type_are_data_of_the_models():
+    x, y = np.random.default_rng(0).normal(size=(2, 50, 2))
+    run = {"sampler": SGLD(eps=1e-4), "draws": 5, "burn_in": 0, "chains": 2}
+    for model in (nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2), nn.GELU()), nn.Linear(2, 2, bias=False)):
+        for loss in (functional.mse_loss, "mse"):
+            same = [estimate_llc(model, loss, data, **run).losses for data in ((x, y), (torch.tensor(x).float(), torch.tensor(y).float()))]
+            assert np.array_equal(*same)
+    with pytest.raises(ValueError, match="there is no setting 'draw'"):
+        estimate_target(quadratic(1.0), draw=5)
+
+
+class Named(nn.Module):
+    """A linear map whose output is a dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = filled(0.5)
+
+    def forward(self, x):
+        return {"y": self.inner(x), "x": x}
+
+
+def test_an_output_may_be_a_dict_if_the_loss_knows_it():
+    _, x, y = linear()
+    run = {"sampler": SGLD(eps=1e-4), "draws": 5, "burn_in": 0, "chains": 2}
+    plain = estimate_llc(filled(0.5), half_squares, (x, y), **run)
+    named = estimate_llc(Named(), lambda output, t: half_squares(output["y"], t), (x, y), **run)
+    np.testing.assert_allclose(named.losses, plain.losses, rtol=1e-5)
+    with pytest.raises(ValueError, match="sum over samples"):
+        estimate_llc(Named(), lambda output, t: half_squares(output["y"], t).sum(), (x, y), **run)
+
+
+def test_parameters_without_a_gradient_stay_frozen_as_they_do_for_optimisers_and_the_report_says_so():
+    model, x, y = linear(noise=0.5)
+    run = {"sampler": SGLD(eps=1e-3), "nbeta": 20.0, "draws": 10, "burn_in": 0}
+    asked = estimate_llc(model, half_squares, (x, y), only=["0.weight"], **run)
+    model[0].bias.requires_grad_(False)
+    for only in (None, ["0"]):
+        found = estimate_llc(model, half_squares, (x, y), only=only, **run)
+        assert np.array_equal(found.losses, asked.losses)
+        assert found.health["frozen"].text == "requires_grad=False holds 0.bias fast: this is the estimate of 0.weight alone"
+    assert "frozen" not in asked.health and model[0].weight.requires_grad and not model[0].bias.requires_grad
+    with pytest.raises(ValueError, match="0.bias: all have requires_grad=False"):
+        estimate_llc(model, half_squares, (x, y), only=["0.bias"], **run)
+
+
 def test_local_and_global_values_of_a_deep_linear_network_are_told_where_they_differ():
     weights = [w.float() for w in dln.random_weights((10, 6, 6, 10), [2, 4, 6], seed=0)]
     found = estimate_target(LinearTarget(weights, n=1000), MALA(eps=1e-6), draws=4, burn_in=0)
@@ -429,6 +483,22 @@ def test_a_narrow_deep_linear_network_of_rank_2_has_26():
         ({"loss": 3}, "give a function"),
         ({"loss": lambda f, t: (f - t) ** 2}, r"has shape \(8, 1\)"),
         ({"loss": lambda f, t: ((f - t + 1) ** 2).sum()}, "sum over samples"),
+        ({"loss": functional.mse_loss, "x": torch.full((200, 2), math.nan)}, "x holds NaN"),
+        ({"loss": functional.mse_loss, "y": torch.full((200, 1), math.nan)}, "y holds NaN"),
+        ({"loss": functional.mse_loss, "model": filled(math.nan)}, "weights hold NaN"),
+        ({"loss": lambda f, t: half_squares(f.detach(), t)}, "no gradient by the weights"),
+        ({"loss": lambda f, t: torch.zeros(len(t))}, "no gradient by the weights"),
+        ({"model": filled(1.0).half()}, r"weight is float16.*model.float\(\)"),
+        ({"model": filled(1.0).bfloat16()}, "weight is bfloat16"),
+        ({"model": filled(1.0).requires_grad_(False)}, "weight, bias: all have requires_grad=False"),
+        ({"x": [torch.zeros(200, 2)]}, "x is a list of 1 tensors; give one tensor"),
+        ({"x": (torch.zeros(200, 2),) * 2}, "x is a tuple of 2 tensors"),
+        ({"x": "digits"}, "x is a str; give a tensor or an array"),
+        ({"y": None}, "y is a NoneType"),
+        ({"nbeta": [1]}, r"nbeta = \[1\]; give a number above 0"),
+        ({"nbeta": True}, "nbeta = True"),
+        ({"draw": 10}, "estimate_llc: there is no setting 'draw'; choose among sampler, nbeta, chains, draws, .*, only, device"),
+        ({"notes": ()}, "no setting 'notes'"),
         ({"nbeta": 0}, "nbeta = 0"),
         ({"nbeta": -1.0}, "nbeta = -1"),
         ({"nbeta": math.nan}, "nbeta = nan"),
