@@ -6,6 +6,7 @@ Quick: digits, batch 32, some 900 steps. Its NGD is Kaldi's online natural gradi
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -231,12 +232,23 @@ def _paths(before: Row, ends: dict[str, Row]) -> str:
     return f"λ̂ is {_value(before)} when they part after epoch {before['epoch']:.3g} (loss {before['train_loss']:.2g}), and in the end: {said}"
 
 
+def _gap(row: Row, sgd: Row) -> tuple[float, float]:
+    """lambda-hat above SGD's, and its error."""
+    return row["lambda_hat"] - sgd["lambda_hat"], float(np.hypot(row["lambda_error"], sgd["lambda_error"]))
+
+
+def _vague(row: Row, sgd: Row) -> bool:
+    """No difference is seen, and one of a tenth would not be either."""
+    gap, error = _gap(row, sgd)
+    return not error < 0.1 * sgd["lambda_hat"] and not abs(gap) >= 2 * error
+
+
 def _rises_after_switch(rows: Sequence[Row]) -> Verdict:
     before, ends = _after(rows)
     sgd, ngd = ends["SGD"], ends["NGD"]
-    gap, error = ngd["lambda_hat"] - sgd["lambda_hat"], float(np.hypot(ngd["lambda_error"], sgd["lambda_error"]))
+    gap, error = _gap(ngd, sgd)
     rises = gap > 2 * error and ngd["lambda_hat"] > before["lambda_hat"]
-    vague = abs(gap) < 2 * error and error > 0.1 * sgd["lambda_hat"]
+    vague = _vague(ngd, sgd)
     words = f"NGD ends {abs(gap):.3g} ± {error:.2g} {'above' if gap > 0 else 'below'} SGD"
     return Verdict(None if vague else bool(rises), f"{_paths(before, ends)}: {words}{', too close to tell' if vague else ''}.{_alarms(rows)}")
 
@@ -255,9 +267,15 @@ def _rate_raises(rows: Sequence[Row]) -> Verdict:
 
 def _sgd_does_not_rise(rows: Sequence[Row]) -> Verdict:
     before, ends = _after(rows)
-    rises = [lane for lane, row in ends.items() if lane != "SGD" and _above(row, ends["SGD"])]
-    verb = f"it rises with {' and '.join(rises)}" if rises else "a larger rate of SGD does not raise it"
-    return Verdict(not rises, f"{_paths(before, ends)}: {verb}, while the loss falls further.{_gone(rows)}{_alarms(rows)}")
+    sgd = ends["SGD"]
+    rises = [lane for lane, row in ends.items() if lane != "SGD" and _gap(row, sgd)[0] > 2 * _gap(row, sgd)[1]]
+    vague = [lane for lane, row in ends.items() if lane != "SGD" and _vague(row, sgd)]
+    if len(ends) < 2:
+        raise Unclear("No larger rate of SGD is left; all have diverged.")
+    verb = f"it rises with {' and '.join(rises)}" if rises else f"{' and '.join(vague)} too close to tell" if vague else "no larger rate of SGD raises it"
+    return Verdict(
+        None if vague and not rises else not rises, f"{_paths(before, ends)}: {verb}, while the loss falls further.{_gone(rows)}{_alarms(rows)}"
+    )
 
 
 def _rise(rows: Sequence[Row], lane: str, names: tuple[str, ...]) -> tuple[dict[str, tuple[float, float]], str]:
@@ -348,32 +366,62 @@ def _half_the_rank(rows: Sequence[Row]) -> Verdict:
     )
 
 
-def _steepest(values: np.ndarray) -> tuple[float, int, int]:
-    """(share of the range of the values, first, last): the largest change within a tenth of the time, and where."""
+BEYOND = 4  # standard errors of a shift of level that is no scatter; wherever along the way it is largest
+SIDE = 3  # measurements that a level is taken from, at least
+
+
+class _Step(NamedTuple):
+    """The largest change of level within a tenth of the time: its lasting share of the range, where; whether scatter lets half the range be seen."""
+
+    share: float
+    first: int
+    last: int
+    told: bool
+
+
+def _steepest(values: np.ndarray) -> _Step:
+    """Levels are medians of a tenth of the values, before and after, at least SIDE of them but at the very start; what lasts is the smaller of this
+    shift and that between all values before and all after, so that a wave is no step.
+
+    Scatter is that of second differences, which neither a slope nor a jump changes: sd(median of m) = sqrt(pi/2m) sd.
+    """
     width = max(1, (len(values) - 1) // 10)
-    change = np.abs(values[width:] - values[:-width])
-    at = int(change.argmax())
-    return float(change[at] / np.ptp(values)) if np.ptp(values) else 0.0, at, at + width
+    side = max(SIDE, width)
+    places = [at for at in range(len(values) - width - SIDE + 1) if at < width or at + 1 >= SIDE]
+    shifts = [np.median(values[at + width :][:side]) - np.median(values[: at + 1][-side:]) for at in places]
+    best, extent = int(np.argmax(np.abs(shifts))), float(np.ptp(values))
+    at, way = places[best], np.sign(shifts[best])
+    lasting = min(way * shifts[best], way * (np.median(values[at + width :]) - np.median(values[: at + 1])))
+    scatter = float(np.median(np.abs(np.diff(values, 2)))) / (0.6745 * np.sqrt(6))
+    error = scatter * np.sqrt(np.pi / side)  # of the difference of two medians
+    share = max(0.0, float(lasting / extent)) if extent else 0.0
+    return _Step(share, at, at + width, bool(BEYOND * error <= 0.5 * extent))
 
 
 def _transition(rows: Sequence[Row]) -> Verdict:
-    """A jump: more than half of the range within a tenth of the time, and not in the first tenth, where every training is fast."""
+    """A jump: the level moves by more than half of the range within a tenth of the time, and not in the first, where every training is fast."""
     there = [row for row in rows if "lambda_hat" in row and "largest" in row]
     if len(there) < 8:
         raise Unclear(f"Only {len(there)} moments are measured; eight are needed to tell a jump from a slope.")
-    parts, sharp, early = [], 0, 0
+    parts, sharp, early, vague = [], 0, 0, []
     for name, said in (("train_loss", "Training loss"), ("lambda_hat", "λ̂"), ("trace", "tr H"), ("largest", "the largest eigenvalue")):
         values = column(there, name)
-        share, at, end = _steepest(values)
-        if name != "train_loss" and share > 0.5:
-            first = at < end - at
+        step = _steepest(values)
+        if name != "train_loss" and not step.told:
+            vague.append(said)
+        elif name != "train_loss" and step.share > 0.5:
+            first = step.first < step.last - step.first
             sharp, early = sharp + (not first), early + first
         way = f"{values[0]:.3g} at first, {values.min():.3g} to {values.max():.3g}, {values[-1]:.3g} in the end"
-        parts.append(f"{said} {way}, {share:.0%} of its range in epochs {there[at]['epoch']:.3g} to {there[end]['epoch']:.3g}")
+        epochs = f"{there[step.first]['epoch']:.3g} to {there[step.last]['epoch']:.3g}"
+        parts.append(f"{said} {way}, its level moves by {step.share:.0%} of its range in epochs {epochs}")
     kind = "a jump" if sharp >= 2 else "fast from the first step on, after no plateau" if sharp + early >= 2 else "a gradual change"
+    untold = sharp < 2 <= sharp + len(vague)
+    kind = "too few to tell" if untold else kind
+    scatter = f" ({' and '.join(vague)}: scatter as large as a jump of half the range)" if vague else ""
     return Verdict(
-        sharp >= 2,
-        f"{'; '.join(parts)}. {sharp + early} of λ̂, trace and eigenvalue make more than half of their range in a tenth of the time: {kind}."
+        None if untold else sharp >= 2,
+        f"{'; '.join(parts)}. {sharp + early} of λ̂, trace and eigenvalue make more than half of their range in a tenth of the time{scatter}: {kind}."
         f"{_alarms(rows)}",
     )
 

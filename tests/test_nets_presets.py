@@ -238,6 +238,53 @@ def test_a_transition_is_a_jump_that_a_plateau_comes_before(path, ok, says, coun
     assert judge(PRESETS["cnn-spectrum"], rows[:7]).ok is None
 
 
+def _moments(values):
+    """Rows of cnn-spectrum from (moments, 4) numbers."""
+    names = ("train_loss", "lambda_hat", "trace", "largest")
+    return [{"lane": "SGD", "findings": "", "epoch": float(i)} | dict(zip(names, map(float, row), strict=True)) for i, row in enumerate(values)]
+
+
+def test_noise_is_no_transition_and_hides_one_only_where_nothing_can_be_told():
+    random, preset = np.random.default_rng(0), PRESETS["cnn-spectrum"]
+    for count, many in ((8, False), (14, False), (57, False), (200, True)):
+        noise = [random.normal(size=(count, 4)) for _ in range(40)]
+        waves = [np.stack([path[i : i + 4].mean(0) for i in range(count)]) for path in random.normal(size=(5, count + 3, 4))]  # correlated
+        said = [judge(preset, _moments(values)).ok for values in noise]
+        assert True not in said and (said.count(False) if many else said.count(None)) >= 7  # 200 moments show that there is none
+        assert sum(judge(preset, _moments(values)).ok is True for values in waves) == 0
+    step = (np.arange(57) > 30)[:, None]
+    told = judge(preset, _moments(step + 0.1 * random.normal(size=(57, 4))))
+    assert told.ok is True and "a jump" in told.text
+    hidden = judge(preset, _moments(step[24:38] + 0.5 * random.normal(size=(14, 4))))
+    assert hidden.ok is None and "scatter as large as a jump of half the range" in hidden.text
+
+
+@pytest.mark.parametrize(
+    ("faster", "error", "ok", "says"),
+    [
+        (41.0, 0.5, True, "no larger rate of SGD raises it"),
+        (48.0, 0.5, False, "it rises with SGD x 10"),
+        (41.0, 5.0, None, "SGD x 10 too close to tell"),
+        (80.0, 5.0, False, "it rises"),
+        (41.0, math.nan, None, "too close to tell"),
+    ],
+)
+def test_that_nothing_rises_is_told_only_where_a_rise_would_be_seen(faster, error, ok, says):
+    losses = [math.exp(-i) for i in range(4)]
+    rows = _path("SGD", losses, [40.0] * 4) + _path("SGD x 10", [*losses[:2], 0.05, 0.01], [40.0, 40.0, 40.0, faster])
+    verdict = judge(PRESETS["ngd-fig6"], [row | {"lambda_error": error} for row in rows])
+    assert verdict.ok is ok and says in verdict.text
+
+
+def test_one_chain_below_four_fifths_is_no_tail():
+    def ok(*shares):
+        rows = [{"method": "paper", "acceptance": share, "error_local": 0.0, "dead": 0} for share in shares]
+        return judge(PRESETS["llc-fig12"], rows).ok
+
+    assert ok(*[0.95] * 5, 0.7) is None and ok(*[0.95] * 99, 0.7) is False
+    assert ok(*[0.95] * 5, 0.7, 0.6) is True and ok(*[0.95] * 200, 0.7, 0.6) is False and ok(*[0.95] * 30) is False
+
+
 def test_rescaling_is_judged_by_its_spread():
     cases = tuple(Rescaled(DuplicatedReLU((4, 10, 3), alpha), n=50, batch=10, steps=40) for alpha in (1e-4, 1.0, 1e4))
     verdict = judge(PRESETS["llc-fig6"], Experiment(cases).run())
