@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from nets import dln, estimate_llc, estimate_target
 from nets.linear_target import LinearTarget
-from nets.samplers import MALA, SGLD
+from nets.samplers import HMC, MALA, SGLD
 from nets.targets import Potential
 
 UNIFORM = 100 / 3  # E x_i^2 of x ~ U[-10, 10]
@@ -88,7 +88,12 @@ def narrow(draws: int) -> None:
         target = LinearTarget([w.float() for w in weights], torch.eye(10) * UNIFORM, n=10**5)
         start = time.process_time()
         found = estimate_target(target, draws=draws, burn_in=draws)
-        line(f"10-6-6-10, ranks {ranks}, regular {float(dln.regular_part(weights)):g}", found, dln.local_learning_coefficient(weights), start)
+        name, exact = f"10-6-6-10, ranks {ranks}, regular {float(dln.regular_part(weights)):g}", dln.local_learning_coefficient(weights)
+        line(name, found, exact, start)
+    # the last one again: as many gradients, some of which get far
+    start = time.process_time()
+    found = estimate_target(target, HMC(steps=50), eps="auto", chains=16, draws=max(draws // 100, 150), burn_in=max(draws // 100, 150))
+    line(f"... by HMC, steps = 50, eps = {found.sampler.eps:g}", found, exact, start)
 
 
 def main() -> None:
