@@ -5,6 +5,7 @@ Prints one line an estimate and one a family: median and 90 % quantile of the re
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,8 +13,13 @@ from torch import nn
 from torch.nn import functional
 
 from nets import dln, estimate_llc, estimate_target
+from nets.cases import Rescaled
+from nets.experiment import Experiment
 from nets.linear_target import LinearTarget
-from nets.samplers import HMC, MALA, SGLD
+from nets.models import DuplicatedReLU
+from nets.presets import PRESETS, judge
+from nets.race import Race
+from nets.samplers import HMC, MALA, SGLD, DiagonalSGLD
 from nets.targets import Potential
 
 UNIFORM = 100 / 3  # E x_i^2 of x ~ U[-10, 10]
@@ -96,10 +102,55 @@ def narrow(draws: int) -> None:
     line(f"... by HMC, steps = 50, eps = {found.sampler.eps:g}", found, exact, start)
 
 
+def rescaling(draws: int) -> None:
+    """(W1, b1) times alpha, W2 over alpha, over eight decades, P with it: a change of coordinates, so that nothing may change but rounding."""
+    for name, make, batch in (
+        ("SGLD with P, batches of 100", lambda p: DiagonalSGLD(1e-4, 0.0, p), 100),
+        ("MALA with P", lambda p: MALA(1e-4, 0.0, p), 0),
+    ):
+        first, worst, start = None, [0.0, 0.0, 0.0], time.process_time()
+        for power in sorted(range(-4, 5), key=abs):
+            _, run = Rescaled(DuplicatedReLU((10, 20, 10), 10.0**power), n=1000).prepare()
+            found = estimate_target(
+                run.target, make(run.sampler.diagonal), chains=2, draws=draws, burn_in=0, batch=batch, measure="full", baseline="full"
+            )
+            first = first or found
+            kept = (first.losses > 0) & (np.arange(draws) > 0)  # MALA may stay at w*, where the loss is 0 but for rounding
+            losses = np.abs(found.losses[kept] / first.losses[kept] - 1).max()
+            apart = losses, abs(found.mean / first.mean - 1), abs(found.acceptance - first.acceptance)
+            worst = [max(pair) for pair in zip(worst, apart, strict=True)]
+        print(
+            f"== rescaling by 1e-4 ... 1e4, {name}, {draws} draws: lambda-hat {first.mean:.4g}, accepted {first.acceptance:.4f}; worst relative "
+            f"difference of a loss {worst[0]:.1e} (<= 1e-4), of lambda-hat {worst[1]:.1e}, of acceptance {worst[2]:.1e}, "
+            f"{time.process_time() - start:.1f} s CPU",
+            flush=True,
+        )
+    print()
+
+
+def published(mnist: bool) -> None:
+    """Fig. 2 of arXiv 2409.04913 at its settings, lambda-hat every tenth epoch: SGD against Kaldi's natural gradient."""
+    preset, start = PRESETS["ngd-fig2"], time.process_time()
+    (lanes,) = (preset.run if mnist else preset.quick).cases
+    every = 10 * lanes.race.runs[0].epoch_steps
+    runs = tuple(replace(run, probes=(replace(run.probes[0], every=every),)) for run in lanes.race.runs)
+    rows = Experiment((replace(lanes, race=Race(runs)),)).run()
+    for name, value in (("SGD", "43.7 +- 2"), ("NGD", "55 +- 3")):
+        last = [row for row in rows if row["lane"] == name and "lambda_hat" in row][-1]
+        demand = f" (demand: {value})" if mnist else ""
+        print(
+            f"Fig. 2 on {'MNIST' if mnist else 'digits'}, {name:4} epoch {last['epoch']:g}: lambda-hat {last['lambda_hat']:.4g} +- "
+            f"{last['lambda_error']:.2g}{demand}, training loss {last['train_loss']:.2g}",
+            flush=True,
+        )
+    print(f"== {judge(preset, rows).text} {time.process_time() - start:.0f} s CPU\n", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("family", nargs="?", choices=["potentials", "reduced", "narrow", "random"], help="only this one")
+    parser.add_argument("family", nargs="?", choices=["potentials", "reduced", "narrow", "rescaling", "fig2", "random"], help="only this one")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
+    parser.add_argument("--mnist", action="store_true", help="fig2 on MNIST, from $LAMBDASCAPE_DATA, rather than digits: some minutes")
     chosen = parser.parse_args()
     quick = chosen.quick
     torch.set_num_threads(1)
@@ -107,6 +158,8 @@ def main() -> None:
         "potentials": lambda: potentials(50 if quick else 500),
         "reduced": lambda: reduced_rank(range(2) if quick else range(10)),
         "narrow": lambda: narrow(10_000 if quick else 100_000),
+        "rescaling": lambda: rescaling(300 if quick else 2000),
+        "fig2": lambda: published(chosen.mnist),
         "random": lambda: random_networks(10 if quick else 60, 3000 if quick else 10_000),
     }
     for family in [chosen.family] if chosen.family else families:
