@@ -272,7 +272,8 @@ def _sgd_does_not_rise(rows: Sequence[Row]) -> Verdict:
     vague = [lane for lane, row in ends.items() if lane != "SGD" and _vague(row, sgd)]
     if len(ends) < 2:
         raise Unclear("No larger rate of SGD is left; all have diverged.")
-    verb = f"it rises with {' and '.join(rises)}" if rises else f"{' and '.join(vague)} too close to tell" if vague else "no larger rate of SGD raises it"
+    unsure = f"{' and '.join(vague)} too close to tell" if vague else "no larger rate of SGD raises it"
+    verb = f"it rises with {' and '.join(rises)}" if rises else unsure
     return Verdict(
         None if vague and not rises else not rises, f"{_paths(before, ends)}: {verb}, while the loss falls further.{_gone(rows)}{_alarms(rows)}"
     )

@@ -356,7 +356,7 @@ def test_parameters_without_a_gradient_stay_frozen_as_they_do_for_optimisers_and
         assert np.array_equal(found.losses, asked.losses)
         assert found.health["frozen"].text == "requires_grad=False holds 0.bias fast: this is the estimate of 0.weight alone"
     assert "frozen" not in asked.health and model[0].weight.requires_grad and not model[0].bias.requires_grad
-    with pytest.raises(ValueError, match="0.bias: all have requires_grad=False"):
+    with pytest.raises(ValueError, match=r"0\.bias: all have requires_grad=False"):
         estimate_llc(model, half_squares, (x, y), only=["0.bias"], **run)
 
 
@@ -459,7 +459,7 @@ def test_reduced_rank_regression_on_noise_at_the_settings_of_devinterps_test(wid
 
 
 def test_hamiltonian_chains_find_what_lies_beyond_the_regular_part_where_langevin_chains_read_no_more_than_it():
-    """A narrow network whose layers have the rank of the map: directions with curvature give 9/2 of 13/2. (10-6-6-10: bench_nets_accuracy.py narrow.)"""
+    """A narrow network whose layers have the rank of the map: directions with curvature give 9/2 of 13/2. (In full: the bench's `narrow`.)"""
     weights = dln.random_weights((5, 3, 3, 5), [1, 1, 1], seed=0)
     lam, regular = (float(of(weights)) for of in (dln.local_learning_coefficient, dln.regular_part))
     assert (lam, regular) == (6.5, 4.5)
