@@ -12,7 +12,7 @@ from app.dlnfigures import CELLS, TRAINED
 from app.dlnlab import EXAMPLES, START, controls, decode, encode
 from app.dlnruns import Failed, Seen, Watch, course, duration, problem, seconds, touch
 from app.dlntables import exact_table, trained_table
-from app.dlnwords import DRAWN, PROVEN, SADDLE, numbers, says, text_of
+from app.dlnwords import DRAWN, PROVEN, SADDLE, chain, numbers, says, text_of
 from app.live import IDLE, Asked
 from app.page import Session as Base
 from nets.dln import learning_coefficient
@@ -39,13 +39,14 @@ class Session(Base):
     headings = ("In numbers", "What is proven", "From saddle to saddle")
     start = START
     examples = EXAMPLES
-    examples_label = "Your own network: or choose an example …"
+    examples_label = "Your own, or an example …"
     decode = staticmethod(decode)
     encode = staticmethod(encode)
 
     def __init__(self, query: dict[str, str]):
         self.given = "preset" in query or any(name.startswith("t.") for name in query)  # the address says which training
         self.watch, self.tab = Watch(), None
+        self.view_of = query.get("view", "")  # the figures that a frame shows now, of those it has; empty for all
         super().__init__(query)
 
     def opened(self) -> None:
@@ -69,8 +70,12 @@ class Session(Base):
             self.tell()
             return
         tab.keep(self.page, self.watch)
-        if self.watch.course is None and not problem(self.value.training) and seconds(self.value.training) <= SOON:
-            self.train()  # not before: the tab may have one that goes on
+        self.start_soon()  # not before: the tab may have one that goes on
+
+    def start_soon(self) -> None:
+        """Train, if that is quick, as soon as somebody sees it."""
+        if self.tab and self.seen and self.watch.course is None and not problem(self.value.training) and seconds(self.value.training) <= SOON:
+            self.train()
 
     def left(self) -> None:
         if self.tab is None:
@@ -108,12 +113,21 @@ class Session(Base):
         """Whether a figure of the training is on the page."""
         return self.shows(*TRAINED)
 
+    @property
+    def seen(self) -> bool:
+        """Whether one of them is in view."""
+        return self.trained and (not self.view_of or not set(TRAINED).isdisjoint(self.view_of.split(",")))
+
     def shows(self, *names: str) -> bool:
         """Whether one of these figures is on the page."""
         return any(name in self.plots for name in names)
 
     def hear(self, message) -> None:
         super().hear(message)
+        if isinstance(message, dict) and isinstance(message.get("view"), str):
+            self.view_of = message["view"]
+            self.start_soon()
+            self.tell()
         chosen = EXAMPLES.get(message.get("example")) if isinstance(message, dict) and isinstance(message.get("example"), str) else None
         if chosen and self.trained and (self.watch.course is None or self.watch.course.run != self.value.training):
             self.train()  # an example was asked for by name
@@ -285,10 +299,12 @@ class Session(Base):
         for name in TRAINED:
             self.span(name, "x", 0, max(run.steps, 1))
         treads_text = ", ".join(f"{loss:,.4g}" for loss in run.plateaus[:7]) + (" …" if len(run.plateaus) > 7 else "")
+        network = ("words", f"training {chain(run.widths)}")  # which need not be the network of the other figures
         self.legend(
-            loss=[("a line", "loss"), ("exact dash", "exact plateaus"), ("words", treads_text)],
-            singular=[("a line", "network"), ("exact dash", "teacher")],
+            loss=[("a line", "loss"), ("exact dash", "exact plateaus"), network, ("words", treads_text)],
+            singular=[("a line", "network"), ("exact dash", "teacher"), network],
             estimate=[
+                network,
                 ("a", "λ̂ ± error"),
                 ("exact line", "λ"),
                 ("steep dash", "λ(w)"),
@@ -321,13 +337,14 @@ class Session(Base):
                 ("steep dash", f"λ(w) = {text_of(last.local)}"),
                 ("b line", f"regular part {text_of(last.regular)}"),
                 ("ink dots", f"expected {last.expected:.1f}"),
-                ("words", f"rank {last.rank}: λ̂ = {last.estimate.mean:.1f} ± {last.estimate.stderr:.1f}"),
+                ("words", f"training {chain(self.watch.course.run.widths)}; rank {last.rank}: λ̂ = {last.estimate.mean:.1f} ± {last.estimate.stderr:.1f}"),
             ]
         )
 
     def tell(self) -> None:
         """Buttons and progress."""
-        if not self.trained:
+        if not self.seen:
+            self.view.actions = []
             self.report("")
             return
         run, watch, asked = self.value.training, self.watch, self.watch.course

@@ -242,7 +242,7 @@ export function render({model}) {
         : rate === ALL ? "all leave in one step"
           : rate === 0 ? `nobody left, so the rate is below ${figures3(3 * get("stderr"))} (95 %)`
             : `${figures3(rate)} ± ${short(+get("stderr").toPrecision(2))} per step`
-    const parts = [`Sampled: ${sampled}; ${whole(count("held"))} of ${whole(count("started"))} never leave the left basin in ${whole(fixed.steps)} steps, ${whole(count("survivors"))} of ${whole(fixed.n)} never diverge.`]
+    const parts = [`Sampled: ${sampled}; ${whole(count("held"))} of ${whole(count("started"))} never ${count("held") === 1 ? "leaves" : "leave"} the left basin in ${whole(fixed.steps)} steps, ${whole(count("survivors"))} of ${whole(fixed.n)} never ${count("survivors") === 1 ? "diverges" : "diverge"}.`]
     parts.push(exact == null ? "Exact: none here." : `Exact: ${exact === ALL ? "all leave in one step" : exact < 1e-11 ? (fixed.stiff ? "below 10⁻¹¹ per step" : "0 in the end: what comes near the minimum rests there") : `${figures3(exact)} per step`}.`)
     if (z != null && count("started")) parts.push(`They differ by ${Math.abs(z).toFixed(1)} standard errors.`)
     return [where + stiff, parts.join(" ")]
@@ -340,10 +340,13 @@ export function render({model}) {
     root.dataset.running = Boolean(running)
     root.dataset.stale = Boolean(stale)
     if (query) remember(query)
+    if (query && (opened === null || answers(query, opened))) { opened = null; settle() }
   }
+  let opened = null
+  root.addEventListener("opened", ({detail}) => { opened = detail })
   const showExamples = () => {
     const {names = [], chosen: name} = model.examples
-    examples.replaceChildren(...["", ...names].map(value => element("option", {value, text: value || "Your own map: or choose one …", selected: value === name, disabled: !value})))
+    examples.replaceChildren(...["", ...names].map(value => element("option", {value, text: value || "Your own, or an example …", selected: value === name, disabled: !value})))
   }
   const showControls = () => controls.show(model.controls)
   const moved = () => { if (chosen && ready()) chosen = [Math.min(chosen[0], model.fixed.x.values.length - 1), Math.min(chosen[1], model.fixed.y.values.length - 1)]; redraw(); showStatus() }

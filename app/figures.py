@@ -176,7 +176,7 @@ def noise_1d() -> figure:
         band = source(f"noise-{name}", "left", "right", "bottom", "top")
         fig.quad("left", "right", "bottom", "top", source=band, fill_color=colour, fill_alpha=0.25, line_width=0)
     fig.multi_line("x", "y", source=source("noise-at", "x", "y"), line_color=GREY, line_dash="dotted")
-    for name, colour, dash in (("hessian", ORANGE, "solid"), ("sigma", BLUE, "solid"), ("fisher", GREEN, "dashed")):
+    for name, colour, dash in (("hessian", PURPLE, "solid"), ("sigma", GREY, "solid"), ("fisher", GREEN, "dashed")):
         fig.line("x", "y", source=source(f"noise-{name}", "x", "y"), line_color=colour, line_dash=dash, line_width=2)
     return fig
 
@@ -184,14 +184,14 @@ def noise_1d() -> figure:
 def noise_2d() -> figure:
     """The ellipses of Sigma, G and H at the pointer, each scaled to its own largest axis."""
     fig = canvas("ellipse", "w₁", "w₂")
-    for name, colour, dash in (("hessian", ORANGE, "solid"), ("fisher", GREEN, "dashed"), ("sigma", BLUE, "solid")):
+    for name, colour, dash in (("hessian", PURPLE, "solid"), ("fisher", GREEN, "dashed"), ("sigma", GREY, "solid")):
         fig.multi_line("x", "y", source=source(f"ellipse-{name}", "x", "y"), line_color=colour, line_dash=dash, line_width=2.5)
     return fig
 
 
 def newton() -> figure:
     """The Newton polygon at the chosen point, and the diagonal: lambda is read off where it leaves."""
-    fig = canvas("newton", "power of x", "power of y")
+    fig = canvas("newton", "power of w₁", "power of w₂")
     fig.patch("x", "y", source=source("newton-region", "x", "y"), fill_color=BLUE, fill_alpha=0.15, line_width=0)
     fig.line("x", "y", source=source("newton-edge", "x", "y"), line_color=BLUE, line_width=3)
     fig.line("x", "y", source=source("newton-diagonal", "x", "y"), line_color=GREY, line_dash="dashed")
@@ -220,7 +220,7 @@ def free_energy() -> figure:
 
 def finite() -> figure:
     """Estimates of lambda at finite n, exact: n E[K], WBIC / log n, n times the Bayes generalisation error, and their limit."""
-    fig = canvas("finite", "samples n", "at finite n", range(8), x_axis_type="log")
+    fig = canvas("finite", "samples n", "λ at finite n", range(8), x_axis_type="log")
     for name, colour in (("mean", BLUE), ("wbic", ORANGE), ("generalisation", PURPLE)):
         fig.line("x", "y", source=source(f"finite-{name}", "x", "y"), line_color=colour, line_width=2.5)
     fig.line("x", "y", source=source("finite-bias", "x", "y"), line_color=GREEN, line_width=2, line_dash="dashed")

@@ -2,6 +2,8 @@
 // The server sends arrays once per computation; playing, scrubbing and the pointer cost it nothing.
 
 const FRAMES_A_SECOND = 30
+const LATE = {lambda: "", newton: "point", volume: "volume", energy: "energy", finite: "finite"} // what comes after the picture, and with which part of the geometry
+const MOST = ["potential", "map", "shares", "near", "far", "density"] // what shows most, where there is no room for all
 
 const CELLS = {
   potential: {title: "Landscape and trajectories", help: "K(w) = vx (Q(w) − a)² / 2, in nats per sample. Dots are trajectories at the moment shown. Pink strip: curvature above the stability line, ηH > 2. Dashed: the barrier. Triangles: minima with their exact λ."},
@@ -14,7 +16,7 @@ const CELLS = {
   lambda: {title: "λ̂ converging", help: "n·β·(E[L] − L(w*)) from Markov chains tethered at the chosen minimum: running mean and ±2 Monte-Carlo standard errors. Orange: its exact value at this nβ and γ, by quadrature. Green: the exact learning coefficient λ, its limit as nβ grows."},
   noise: {title: "Is noise proportional to curvature?", help: "Hessian H of K, Gauss–Newton = Fisher G, and B·Σ, the covariance of a batch gradient times the batch size. They agree exactly only where Q = a, up to the labels' variance vy; beside a minimum BΣ/(vy H) tends to 1/(2(1 − λ)). Green: they agree within 10 %. Pink: H < 0, which no covariance can be. Move the pointer, or press ← and → here, to read them off."},
   ellipse: {title: "Noise, curvature and Fisher at the pointer", help: "Axes: square roots of |eigenvalues|, each ellipse scaled to its own largest. For one output Σ has rank one: noise lives on a line, along ∇Q. Move the pointer over the map, or press the arrow keys here."},
-  newton: {title: "Why λ: the Newton polygon", help: "Dots: the exponents (i, j) of the terms x^i y^j of Q around the chosen point, in the coordinates of the last step below. The diagonal leaves the polygon at (d, d), and λ = 1/(2d) unless the face polynomial there has a real root of high multiplicity."},
+  newton: {title: "Why λ: the Newton polygon", help: "Dots: the exponents (i, j) of the terms w₁^i w₂^j of Q around the chosen point; of x and y once the steps below have changed coordinates. The diagonal leaves the polygon at (d, d), and λ = 1/(2d) unless the face polynomial there has a real root of high multiplicity."},
   volume: {title: "The volume law that defines λ and m", help: "V(ε): length or area of {K < ε} within 0.3 of the chosen point, by quadrature (dots). Green: c ε^λ (−log ε)^(m−1) with the exact λ and m."},
   energy: {title: "Free energy against n", help: "F = −log of the prior mean of exp(−n K), exact: of the whole box, and of each basin alone (in one dimension). The lower a basin's curve, the more posterior mass it has; where curves cross, Bayes changes its minimum. Try a slope a ≠ 0. Green: λ log n − (m − 1) log log n, shifted to agree at the largest n."},
   finite: {title: "What stands for λ at finite n", help: "Exact, by quadrature: n·E[K] under the posterior; WBIC / log n, the same at β = 1/log n; and n times the Bayes generalisation error averaged over data sets. All tend to λ, with m = 2 only like 1/log n."},
@@ -66,6 +68,7 @@ export function render({model, view}) {
       const caption = element("figcaption", {}, element("h2", {text: title, "data-help": help, tabindex: 0}), legend)
       const figure = element("figure", {class: `cell ${name}`, "data-name": name, hidden: stage.meta && dim && dim !== stage.meta.dim}, caption, children[i])
       if (name === "noise" || name === "ellipse") figure.append(element("p", {class: "below", "aria-live": "off"}))
+      figure.classList.toggle("waiting-cell", name in LATE)
       cells[name] = {figure, legend, dim, title: caption.firstChild, below: figure.querySelector(".below")}
       const order = Object.keys(CELLS), next = order.slice(order.indexOf(name) + 1).find(later => cells[later])
       grid.insertBefore(figure, next ? cells[next].figure : why)
@@ -81,8 +84,9 @@ export function render({model, view}) {
   const stage = new Stage(view, model.widget, (step, time, meta) => {
     scrub.max = stage.frames - 1
     scrub.value = step
-    const lost = RULES.filter(rule => meta.rules[rule]).map(rule => `${rule.toUpperCase()} ${meta.diverged[rule][step].toLocaleString("en")}`)
-    const text = `step ${time.toLocaleString("en")} of ${meta.steps[meta.steps.length - 1].toLocaleString("en")} · diverged ${lost.join(", ")} of ${meta.n.toLocaleString("en")}`
+    const rules = RULES.filter(rule => meta.rules[rule]), count = rule => meta.diverged[rule][step]
+    const lost = rules.map(rule => `${rules.length > 1 ? `${rule.toUpperCase()} ` : ""}${count(rule).toLocaleString("en")}`)
+    const text = `step ${time.toLocaleString("en")} of ${meta.steps[meta.steps.length - 1].toLocaleString("en")}${rules.some(count) ? ` · diverged ${lost.join(", ")} of ${meta.n.toLocaleString("en")}` : ""}`
     if (clock.textContent !== text) clock.textContent = text
   })
   adopt()
@@ -129,7 +133,8 @@ export function render({model, view}) {
     show("map", ...names.map(n => n.cloneNode(true)))
     show("density", ...names.map(n => n.cloneNode(true)), meta.theory?.length ? chip("exact dash", meta.theory[0].name) : null)
     show("far", ...names.map(n => n.cloneNode(true)), meta.far?.theory?.length ? chip("exact dash", meta.far.theory[0].name) : null)
-    show("near", ...names.map(n => n.cloneNode(true)))
+    const flat = RULES.some(rule => { const band = stage.get(`near-${rule}`); return band && stage.row(`near-${rule}`, 2).every(value => value === 0) })
+    show("near", ...names.map(n => n.cloneNode(true)), flat && element("span", {class: "words", text: "0 throughout: below the axis"}))
     show("shares", ...fits, meta.share?.bayes.length ? chip("bayes dash", `Bayes ${(100 * meta.share.bayes[0]).toPrecision(3)} %`) : null)
     show("ending", ...names.map(n => n.cloneNode(true)), stage.exact && chip("ink dots", "exact law"), chip("bayes", meta.bayes))
     if (cells.near && meta.near) cells.near.title.textContent = meta.near.title
@@ -140,7 +145,7 @@ export function render({model, view}) {
     const {meta, pointer, proportional: found} = stage
     if (!meta || !pointer) return
     const words = stage.at(...pointer).map(text => element("span", {class: "words", text}))
-    const kinds = [chip("h line", "H"), chip("b line", "BΣ"), chip("g dash", "G")]
+    const kinds = [chip("h line", "H"), chip("bayes line", "BΣ"), chip("g dash", "G")]
     const bands = [found?.within.length && chip("exact", "within 10 %"), found?.negative.length && chip("steep", "H < 0")]
     legend(meta.dim === 1 ? "noise" : "ellipse", [...kinds, ...bands, ...words])
     for (const {below} of [cells.noise, cells.ellipse].filter(Boolean)) if (below.textContent !== (found?.words ?? "")) below.textContent = found?.words ?? ""
@@ -157,6 +162,7 @@ export function render({model, view}) {
     if (!stage.meta.draft) remember(stage.meta.query)
     root.dataset.drawn = stage.meta.drawn
     root.dataset.draft = stage.meta.draft
+    if (wanted === null || answers(stage.meta.query, wanted)) { wanted = null; settle() }
     root.dataset.law = stage.exact?.complete ? stage.exact.key : ""
     // the next picture is sent once this one is on the screen
     requestAnimationFrame(() => setTimeout(() => model.send_msg({drawn: stage.meta.drawn})))
@@ -169,26 +175,37 @@ export function render({model, view}) {
   }
   // another run that a page around the frame has asked for is played; another posterior of the same run is not
   const runOf = query => [...new URLSearchParams(query)].filter(([name]) => !FRAME.includes(name) && !/^(bayes|llc)\./.test(name)).map(String).sort().join()
-  let asked = runOf(window.location.search)
-  root.addEventListener("opened", ({detail}) => { const run = runOf(detail); first ||= run !== asked; asked = run })
+  let asked = runOf(window.location.search), wanted = null
+  root.addEventListener("opened", ({detail}) => {
+    const run = runOf(detail)
+    first ||= run !== asked
+    asked = run
+    wanted = detail
+    for (const name of Object.keys(LATE)) cells[name]?.figure.classList.add("waiting-cell")
+  })
   const estimated = () => {
     const meta = stage.estimate()
     if (!meta) return
+    cells.lambda?.figure.classList.remove("waiting-cell")
     legend("lambda", [meta.words && chip("a line", meta.words), meta.nbeta == null ? null : chip("b dash", meta.nbetaWords), meta.exact == null ? null : chip("exact line", meta.exactWords),
       meta.reason && element("span", {class: "words", text: meta.reason})])
     root.dataset.estimated = meta.drawn
   }
-  const fit = () => stage.height(heightOf(root, main, grid))
+  const fit = () => {
+    const height = heightOf(root, main, grid, MOST)
+    stage.height(height, Object.fromEntries(Object.entries(cells).map(([name, {figure}]) => [name, figure.clientWidth])))
+  }
   new ResizeObserver(fit).observe(root)
   const reasoned = () => {
     const meta = stage.geometry()
     if (!meta) return
     pointed()
+    for (const [name, part] of Object.entries(LATE)) if (part && (meta.complete || meta.parts.includes(part))) cells[name]?.figure.classList.remove("waiting-cell")
     if (!meta.complete && !meta.parts.includes("volume")) return
     legend("newton", [meta.result && chip("exact", `${meta.point}: ${meta.result}`), meta.polygon && chip("b", meta.polygon), meta.reason && element("span", {class: "words", text: meta.reason})])
     legend("volume", [meta.fit && chip("a", meta.fit), meta.result && chip("exact line", meta.result)])
     if (!meta.complete && !meta.parts.includes("energy")) return
-    const lines = meta.energy?.lines ?? [], kinds = ["a line", "b dash", "steep dash", "bayes dots"]
+    const lines = (meta.energy?.lines ?? []).map((text, i, all) => all.length === 3 && i ? ["left valley", "right valley"][i - 1] : text), kinds = ["a line", "b dash", "steep dash", "bayes dots"]
     legend("energy", [...lines.map((text, i) => chip(kinds[i], text)), meta.energy?.law && chip("exact dash", meta.energy.law), meta.energy?.crossing && element("span", {class: "words", text: meta.energy.crossing})])
     const {finite} = meta
     if (meta.complete) legend("finite", finite ? [chip("a line", "n E[K]"), chip("b line", "WBIC / log n"), finite.without ? null : chip("steep line", "n × generalisation error"), finite.biasWords && chip("exact dash", finite.biasWords),
@@ -207,10 +224,16 @@ export function render({model, view}) {
     if (!claim) return fit()
     card.className = `card ${ok == null ? "" : ok ? "holds" : "fails"}`
     const said = verdict == null ? "Computing …" : ok == null ? "Cannot be told. " : ok ? "✓ Holds in this run. " : "✗ Does not hold in this run. "
+    if (model.widget) {
+      const open = card.querySelector("details")?.open
+      return card.replaceChildren(element("details", {open, ontoggle: fit}, element("summary", {}, element("b", {text: verdict == null ? said : said.replace(/\. $/, "")}), element("span", {class: "cite", text: `· ${cite}`})),
+        element("p", {class: "claim", text: `“${claim}”`}), element("p", {class: "verdict", text: verdict ?? ""}), ...(note ? [element("p", {class: "note", text: note})] : []),
+        ...(figure ? [element("div", {class: "whole"}, element("img", {src: figure, alt: `${verdict}`}))] : []))), fit()
+    }
     card.replaceChildren(element("p", {class: "claim"}, element("span", {class: "cite", text: cite}), element("span", {text: `“${claim}”`})),
       element("p", {class: "verdict"}, element("b", {text: said}), element("span", {text: verdict ?? ""})),
       ...(note ? [element("p", {class: "note", text: note})] : []),
-      ...(figure ? [element("details", {class: "whole", open: !model.widget, ontoggle: () => fit()}, element("summary", {text: "All runs of this preset in one figure (below: one of them)"}), element("img", {src: figure, alt: `${verdict}`}))] : []))
+      ...(figure ? [element("details", {class: "whole", open: true, ontoggle: () => fit()}, element("summary", {text: "All runs of this preset in one figure (below: one of them)"}), element("img", {src: figure, alt: `${verdict}`}))] : []))
     fit()
   }
   stage.model("law").properties.data.change.connect(() => { if (stage.law()) { stage.draw(stage.step); legends() } root.dataset.law = stage.exact?.complete ? stage.exact.key : "" })

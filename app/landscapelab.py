@@ -172,7 +172,7 @@ LABELS = {
     "of": "it is",
     "window": "box",
 }
-LANDSCAPE_NAMES = {"Polynomial": "your own polynomial …"}
+LANDSCAPE_NAMES = {"Polynomial": "your own …"}
 RULE_NAMES = {
     "SDE": "SDE limit of SGD",
     "UnderdampedSDE": "SDE with momentum",

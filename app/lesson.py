@@ -253,8 +253,13 @@ def rendered(text: str) -> str:
         value, name = (html.escape(found[i].strip()) for i in (1, 2))
         return keep(f'<span class="computed" data-help="Computed: {name}">{value}</span>')
 
+    def whole(found) -> str:  # a sign never begins a line without its formula
+        piece, signs = kept[int(found[1])], found[2]
+        return f'<span style="white-space: nowrap">{piece}{signs}</span>' if signs and piece.startswith(r"\(") else piece + signs
+
     text = NUMBER.sub(number, FORMULA.sub(formula, text))
-    return re.sub("\ue000(\\d+)\ue001", lambda found: kept[int(found[1])], _markdown.render(text))
+    shown = re.sub("\ue000(\\d+)\ue001([.,;:)?!]*)", whole, _markdown.render(text))
+    return re.sub(r"(?<=[\d>]) %", "\u00a0%", shown)
 
 
 def formulas(*texts: str) -> list[str]:

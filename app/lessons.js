@@ -48,10 +48,15 @@ export function render({model, view}) {
       element("div", {class: "top"}, element("a", {class: "up", href: address({page: "lessons"}), text: "Lessons"}), title), dots, scroll,
       element("div", {class: "foot"}, back, count, on))
     const frame = element("iframe", {title: "Live lab of this step", allow: "clipboard-write"})
-    const waiting = element("div", {class: "waiting", role: "status", text: "Opening the lab …"})
+    const waiting = element("div", {class: "waiting", role: "status"}, element("span", {text: "Opening the lab …"}))
+    const cover = (kind, words) => { // over the frame: "opening", "computing" the picture of this step, "before" it where a prediction comes first, or nothing
+      waiting.hidden = !kind
+      waiting.dataset.kind = kind
+      if (kind) waiting.firstChild.textContent = words
+    }
 
     // the frame: the same lab is asked for another state, another lab is another page
-    let wanted = null, key = null
+    let wanted = null, key = null, ticket = 0
     const tones = () => ({theme: root.dataset.theme, projector: root.classList.contains("projector")})
     const current = () => revealed && steps[step].after || (revealed || step >= 0) && steps[step].show
     const here = () => {
@@ -73,18 +78,33 @@ export function render({model, view}) {
       const state = current()
       if (state.key === key) {
         const idle = !wanted
-        wanted = {open: state.open, view: state.view, ...tones()}
+        wanted = {open: state.open, view: state.view, ticket: ++ticket, ...tones()}
+        if (waiting.dataset.kind !== "opening") cover("computing", "Computing …")
         if (idle) send()
+        watch()
         return
       }
       key = state.key
       wanted = null
+      ticket = 0
       const address = `${window.location.pathname}?${state.src}&theme=${tones().theme}${tones().projector ? "&projector=1" : ""}`
-      waiting.hidden = false
-      setTimeout(arrived, 60)
-      if (frame.isConnected && frame.contentWindow) { frame.contentWindow.listening = false; frame.contentWindow.location.replace(address) } else frame.src = address // replaced: Back leads to the step before, not to a frame
+      cover("opening", "Opening the lab …")
+      watch()
+      if (frame.isConnected && frame.contentWindow) { Object.assign(frame.contentWindow, {listening: false, settled: undefined}); frame.contentWindow.location.replace(address) } else frame.src = address // replaced: Back leads to the step before, not to a frame
     }
-    const arrived = () => { if (listening()) waiting.hidden = true; else if (root.isConnected || !root.dataset.drawn) setTimeout(arrived, 60) }
+    const settled = () => { try { return frame.contentWindow?.settled } catch { return null } }
+    let watching = 0
+    const watch = () => { clearTimeout(watching); watching = setTimeout(arrived, 60) }
+    const arrived = () => {
+      if (listening() && settled() >= ticket) return early() ? cover("before", "Predict first; the picture follows") : cover("")
+      if (root.isConnected || !root.dataset.drawn) watch()
+    }
+    // a question whose picture is still that of the step before, of another experiment
+    const early = () => {
+      const {choices, show, after} = steps[step], before = step && (steps[step - 1].after ?? steps[step - 1].show)
+      const preset = state => new URLSearchParams(state.open).get("preset")
+      return Boolean(!revealed && choices.length && after && before && before.open === show.open && preset(after) !== preset(show))
+    }
     moved.push(() => { if (key) { wanted ??= tones(); Object.assign(wanted, tones()); send() } })
 
     const choose = (button, right) => {
@@ -97,6 +117,7 @@ export function render({model, view}) {
         button.classList.toggle("wrong", !right && button.dataset.choice !== undefined)
         choices.dataset.answered = right ? "right" : button.dataset.choice === undefined ? "shown" : "wrong"
         answer.hidden = false
+        requestAnimationFrame(narrow)
         if (steps[step].after) place()
         answer.scrollIntoView({block: "nearest", behavior: "smooth"})
       }
@@ -139,7 +160,16 @@ export function render({model, view}) {
       model.send_msg({step})
       furnish()
     }
-    const typeset = () => { if (model.step === step) { text.style.visibility = ""; root.dataset.text = step + 1 } }
+    const typeset = () => { if (model.step === step) { text.style.visibility = ""; root.dataset.text = step + 1; requestAnimationFrame(narrow) } }
+    // a formula that is wider than its column is set in smaller type
+    const narrow = () => {
+      for (const part of [text, answer]) for (const {shadowRoot} of part.querySelectorAll("*")) for (const box of shadowRoot?.querySelectorAll("mjx-container") ?? []) {
+        box.style.fontSize = ""
+        const room = box.parentElement.clientWidth, wide = box.getAttribute("display") ? box.scrollWidth : box.offsetWidth
+        if (room && wide > room) box.style.fontSize = `${Math.max(60, Math.floor(98 * room / wide))}%`
+      }
+    }
+    new ResizeObserver(() => requestAnimationFrame(narrow)).observe(scroll)
     model.on("step", () => setTimeout(typeset))
     window.addEventListener("popstate", () => { if (root.isConnected) go(Math.max(0, Math.min(last, (+new URLSearchParams(window.location.search).get("step") || 1) - 1)), false) })
     document.addEventListener("keydown", event => {
@@ -150,7 +180,9 @@ export function render({model, view}) {
     })
     const query = new URLSearchParams(window.location.search)
     if (query.get("step") !== String(step + 1)) { query.set("step", step + 1); window.history.replaceState(null, "", `?${query}`) }
-    model.on("after_render", () => { worded(text, i => model.tex[i] ?? "formula"); worded(answer, () => "formula"); typeset() })
+    model.on("after_render", () => { worded(text, i => model.tex[i] ?? "formula"); worded(answer, () => "formula"); typeset()
+      for (const part of [text, answer]) for (const {shadowRoot} of part.querySelectorAll("*")) if (shadowRoot) new MutationObserver(() => requestAnimationFrame(narrow)).observe(shadowRoot, {childList: true, subtree: true})
+    })
     setTimeout(furnish) // once the theme is known
     return element("div", {class: "body"}, panel, element("div", {class: "stage"}, frame, waiting))
   }

@@ -62,7 +62,7 @@ def against_epochs(name: str, label: str) -> figure:
 def against_loss() -> figure:
     """lambda-hat against the training loss, the loss falling to the right; dotted: the lowest loss that both reach."""
     fig = canvas("matched", "training loss [nats], falling →", "λ̂", DECADES, x_axis_type="log")
-    fig.xaxis.ticker = FixedTicker(ticks=[m * 10.0**k for k in DECADES for m in (1, 3)])
+    fig.xaxis.ticker = FixedTicker(ticks=[m * 10.0**k for k in DECADES for m in (1, 2, 5)])
     fig.multi_line("x", "y", source=source("matched-at", "x", "y"), line_color=GREY, line_dash="dotted", line_width=2)
     with_errors(fig, "matched")
     for lane, colour in COLOURS.items():

@@ -1,7 +1,8 @@
 """Networks: two optimisers race from one network on the same batches; lambda-hat of both against epochs, and against the training loss.
 
 The page's state is the settings, a `Contest`; a race that runs has its own. So moving a slider changes no race, and a race belongs to the browser's
-tab (`app.tabs`): it goes on while its visitor looks at another page, and is found again.
+tab (`app.tabs`): it goes on while its visitor looks at another page, and is found again. With `run=1` in the link, as in lessons, a race of its
+settings starts when the page opens in a tab that has none; `run` is no part of the state, and a link that is copied later has none.
 """
 
 import csv
@@ -42,12 +43,12 @@ LABELS = {
     "refresh": "eigenbasis every",
     "b1": "β₁",
     "b2": "β₂",
-    "eta": "newest, η",
-    "delta": "δ",
+    "eta": "newest share",
+    "delta": "floor δ",
     "rank": "rank R",
-    "paper_mode": "float32 (paper)",
+    "paper_mode": "in float32",
     "alpha": "smoothing α",
-    "size": "samples",
+    "size": "samples (0 = all)",
     "hidden": "hidden units",
     "batch": "batch size",
     "part": "B starts after",
@@ -86,7 +87,7 @@ def decode(query: Mapping[str, str], default: Contest = Contest()) -> tuple[Cont
 
     Other data, another network or optimiser start from their own defaults. Folders of data are the server's, not the link's.
     """
-    query = {key: text for key, text in query.items() if key not in ("v", *state.FRAME)}
+    query = {key: text for key, text in query.items() if key not in ("v", "run", *state.FRAME)}
     samples, messages = _samples(query, default)
     net, found = _net(query, default, samples)
     messages += found
@@ -384,6 +385,7 @@ class Session(Base):
         self.sent: dict[str, dict] = {}
         self.asked = -math.inf
         self.bare = not set(query) - set(state.FRAME)
+        self.starts = query.get("run") == "1"
         super().__init__(query)
 
     def shape(self, value):
@@ -402,6 +404,8 @@ class Session(Base):
             self.watch(found)
             if self.bare:
                 self.replace(found.contest)
+        elif self.starts:
+            self.begin()
         self.tick()
 
     def watch(self, racing: Racing) -> None:

@@ -26,7 +26,7 @@ export function render({model, view}) {
   model.names.forEach(([name, title, help], i) => {
     const legend = element("div", {class: "legend"})
     const caption = element("figcaption", {}, element("h2", {text: title, "data-help": help, tabindex: 0}), legend)
-    cells[name] = {legend, figure: element("figure", {class: `cell ${name}`, "data-name": name}, caption, figures[i])}
+    cells[name] = {legend, figure: element("figure", {class: `cell ${name} waiting-cell`, "data-name": name}, caption, figures[i])}
     grid.append(cells[name].figure)
   })
   const words = model.get_child("words")
@@ -37,7 +37,10 @@ export function render({model, view}) {
 
   const plots = () => model.names.map(([name]) => view.model.document.get_model_by_name(name)).filter(Boolean)
   const paint = () => plots().forEach(figure => paintFigure(figure, root.dataset.theme === "dark", root.classList.contains("projector") ? 1.4 : 1))
-  const fit = () => { const height = heightOf(root, main, grid); plots().forEach(figure => figure.setv({height}, {sync: false})) }
+  const fit = () => {
+    const height = heightOf(root, main, grid)
+    for (const figure of plots()) { figure.setv({height}, {sync: false}); sparse(figure, cells[figure.name].figure.clientWidth) }
+  }
 
   const board = new Board(model, view, cells)
 
@@ -58,6 +61,7 @@ export function render({model, view}) {
     for (const [name, chips] of Object.entries(model.legends)) {
       const found = chips.map(([kind, text]) => element("span", {class: kind === "words" ? "words" : `chip ${kind}`, text})), old = cells[name]?.legend
       if (old && [...old.children].map(node => node.outerHTML).join() !== found.map(node => node.outerHTML).join()) old.replaceChildren(...found)
+      cells[name]?.figure.classList.remove("waiting-cell") // there is something to see, or a word on why not
     }
   }
   const showSays = () => { if (says.textContent !== model.says) says.textContent = model.says; says.hidden = !model.says }
@@ -69,7 +73,12 @@ export function render({model, view}) {
     meter.value = share ?? 0
     root.dataset.running = Boolean(running)
     if (drawn != null) root.dataset.drawn = drawn
+    if (text.startsWith("stopped")) for (const {figure} of Object.values(cells)) figure.classList.remove("waiting-cell")
+    if (drawn && adopted && !/^(burn-in|tuning)/.test(text)) settle()
   }
+  let adopted = true // what a page around the frame has asked for is the state now; the next picture is that of it
+  root.addEventListener("opened", () => { adopted = false })
+  model.on("controls", () => { adopted = true })
   const showQuery = () => { if (model.query) remember(model.query) }
   for (const [name, show] of Object.entries({controls: showControls, follow: showFollowers, examples: showExamples, actions: showActions, legends: showLegends, says: showSays, hidden: showHidden, board: () => board.show(), status: showStatus, query: showQuery})) model.on(name, show)
   root.addEventListener("keydown", event => {

@@ -152,7 +152,7 @@ class Session(ABC):
     headings: ClassVar[tuple[str, ...]] = ()  # of the texts below
     start: ClassVar[object]  # the state of an address without values
     examples: ClassVar[dict[str, tuple[str, object]]] = {}  # name: (what it shows, state)
-    examples_label: ClassVar[str] = "Free play: or choose an example …"
+    examples_label: ClassVar[str] = "Free play, or an example …"
 
     def __init__(self, query: dict[str, str]):
         self.doc, self.loop = pn.state.curdoc, IOLoop.current(instance=False)

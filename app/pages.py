@@ -425,7 +425,7 @@ def formulas(state: Lab) -> list[str]:
 
 def story(state: Lab, found: Judged | None = None) -> dict:
     """What to choose from, and the chosen preset's claim with its verdict."""
-    choices = [["", "Free play: or choose a figure of the literature …"], *([name, preset.title] for name, preset in PRESETS.items())]
+    choices = [["", "Free play, or a figure …"], *([name, preset.title] for name, preset in PRESETS.items())]
     if not state.preset:
         return {"choices": choices, "chosen": ""}
     preset = PRESETS[state.preset]

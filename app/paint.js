@@ -15,7 +15,24 @@ const paintFigure = (figure, dark, scale) => {
   for (const grid of figure.center) if ("grid_line_color" in grid.attributes) grid.setv({grid_line_color: tone.grid}, {sync: false})
   for (const painted of [...figure.renderers.map(renderer => renderer.glyph), ...figure.center.filter(part => part.text_color !== undefined && part.source)]) {
     painted.own ??= Object.fromEntries(["line_color", "fill_color", "text_color"].map(key => [key, painted[key]?.value]).filter(([, value]) => ON_BLACK[value]))
+    const type = painted.ownType ??= parseFloat(painted.text_font_size?.value) // in pixels, as it was made
+    if (type) painted.setv({text_font_size: {value: `${Math.round(type * scale)}px`}}, {sync: false})
     if (painted.background_fill_color?.value) painted.setv({background_fill_color: {value: dark ? "#14191f" : "#ffffff"}}, {sync: false})
     for (const [key, value] of Object.entries(painted.own)) painted.setv({[key]: {value: dark ? ON_BLACK[value] : value}}, {sync: false})
+  }
+}
+
+// a narrow figure's ticks at powers of ten: only as many as its labels have room for
+const sparse = (figure, width) => {
+  for (const axis of figure.below) {
+    const {ticker} = axis, wide = 3.6 * parseFloat(axis.major_label_text_font_size || 12)
+    if (ticker.type !== "FixedTicker" || !figure.x_range || !ticker.ticks?.length) continue
+    if (ticker.ticks !== ticker.thinned) ticker.own = ticker.ticks // new ones from the server
+    const ends = [figure.x_range.start, figure.x_range.end], inside = ticker.own.filter(tick => tick >= Math.min(...ends) && tick <= Math.max(...ends))
+    const every = Math.max(1, Math.ceil(inside.length * wide / Math.max(width - 70, 60)))
+    const last = ticker.own.indexOf(inside[inside.length - 1]), ticks = ticker.own.filter((_, i) => Math.abs(last - i) % every === 0)
+    if (!inside.length || ticks.join() === ticker.ticks.join()) continue
+    ticker.setv({ticks}, {sync: false})
+    ticker.thinned = ticker.ticks
   }
 }

@@ -1,6 +1,6 @@
 // What every page has around it: its name, the way to the others, theme, type size, link, notices, help.
 
-const PAGES = [["landscape", "Landscape"], ["escape", "Escape"], ["networks", "Networks"], ["llc", "λ̂"], ["dln", "Deep linear"], ["lessons", "Lessons"]]
+const PAGES = [["landscape", "Landscape"], ["escape", "Escape"], ["llc", "Estimate λ"], ["dln", "Deep linear"], ["networks", "Networks"], ["lessons", "Lessons"]]
 const LOOKS = ["theme", "projector"] // stay with the visitor from page to page
 const FRAME = ["page", "widget", "figures", "view", "maps", ...LOOKS] // what the address says besides the state
 
@@ -28,7 +28,8 @@ const remember = (query, frame = {}) => {
   if (text !== window.location.search) window.history.replaceState(null, "", text)
 }
 
-const pushButton = (text, help, onclick, extra = {}) => element("button", {type: "button", title: help, "aria-label": help, onclick, text, ...extra})
+// its name is what it says, or, where that is a sign only, its help
+const pushButton = (text, help, onclick, extra = {}) => element("button", {type: "button", title: help, "aria-label": /\p{L}{2}/u.test(text) ? null : help, onclick, text, ...extra})
 
 // what is in view as a file: the server makes it, the browser keeps it
 const saveMenu = (model, kinds) => {
@@ -91,31 +92,68 @@ const framed = (root, model, look, fit) => {
     if (origin !== window.location.origin || source !== window.parent || !data) return
     if (typeof data.view === "string") { show(data.view); fit() }
     if (["light", "dark"].includes(data.theme)) look(data.theme, Boolean(data.projector))
-    if (typeof data.open !== "string") return
-    root.dispatchEvent(new CustomEvent("opened", {detail: data.open}))
-    model.send_msg({open: data.open.slice(0, 8000)})
+    if (typeof data.open === "string") {
+      awaited(data.ticket ?? 0, root)
+      root.dispatchEvent(new CustomEvent("opened", {detail: data.open}))
+      model.send_msg({open: data.open.slice(0, 8000)})
+    }
+    if (typeof data.view === "string") model.send_msg({view: data.view}) // once the state is that which it belongs to
   })
   window.listening = true // so that the page around it knows when to speak
   if (!model.widget) return
   root.classList.add("widget")
   root.append(only)
-  show(new URLSearchParams(window.location.search).get("view"))
+  const own = new URLSearchParams(window.location.search)
+  show(own.get("view"))
+  if (own.has("figures") || own.has("view")) root.dataset.named = 1 // its author has chosen the figures
   const drawer = pushButton("☰", "Settings", () => drawer.setAttribute("aria-expanded", root.classList.toggle("open")), {class: "drawer", "aria-expanded": "false"})
-  root.append(drawer)
+  ;(root.querySelector("main > .player, main > .bar") ?? root).append(drawer) // in a line of its own it covers nothing
 }
 
-// figures fill the window in two rows, a frame in as many as it takes; never too low to read
-const heightOf = (root, main, grid) => {
-  const figures = [...grid.querySelectorAll("figure:not([hidden])")].filter(figure => getComputedStyle(figure).display !== "none")
+// what the page around a frame has asked for last, and what of it is drawn: it looks here
+const awaited = (ticket, root) => {
+  window.asked = ticket
+  clearTimeout(window.patience)
+  window.patience = setTimeout(() => { if (window.asked === ticket) window.settled = ticket }, 12000) // whatever happens
+}
+const settle = () => { window.settled = window.asked ?? 0 }
+// whether a picture's query has all that was asked for; numbers may be written in other ways
+const answers = (query, asked) => {
+  const has = new URLSearchParams(query), same = (a, b) => a === b || (a !== "" && b !== "" && +a === +b)
+  if ((has.get("preset") ?? "") !== (new URLSearchParams(asked).get("preset") ?? "")) return false
+  return [...new URLSearchParams(asked)].every(([name, text]) => {
+    const own = has.get(name)?.split(","), parts = text.split(",")
+    return !own || (own.length === parts.length && parts.every((part, i) => same(part.trim(), own[i].trim())))
+  })
+}
+
+// figures fill the window in two rows, a frame in as many as let them be largest; never too low to read. A frame that names no figures shows those
+// that have room, `order` first
+const heightOf = (root, main, grid, order = []) => {
+  const framed = root.classList.contains("widget"), free = framed && !root.dataset.named && !root.classList.contains("recorded"), large = root.classList.contains("projector")
+  if (free) for (const figure of grid.querySelectorAll("figure.spare")) figure.classList.remove("spare")
+  let figures = [...grid.querySelectorAll("figure:not([hidden])")].filter(figure => getComputedStyle(figure).display !== "none")
   const top = grid.getBoundingClientRect().top - root.getBoundingClientRect().top + main.scrollTop
   const caption = Math.max(0, ...figures.map(figure => figure.querySelector("figcaption").offsetHeight))
-  const framed = root.classList.contains("widget"), most = Math.max(1, Math.floor(grid.clientWidth / 270))
-  const rows = framed ? Math.max(1, Math.ceil(figures.length / most)) : 2
-  if (framed) grid.style.gridTemplateColumns = `repeat(${Math.ceil(figures.length / rows) || 1}, 1fr)`
   const texts = framed ? [...grid.querySelectorAll(".why")].reduce((sum, text) => sum + text.offsetHeight, 0) : 0
   const foot = root.querySelector(":scope > footer")?.offsetHeight ?? 0 // a recording's slider
-  const height = root.clientHeight - foot - top - 26 - Math.min(texts, 0.45 * root.clientHeight)
-  return Math.round(Math.max(framed ? 130 : 210, Math.min(framed ? 2000 : 440, height / rows - caption - 6)))
+  const room = root.clientHeight - foot - top - (framed ? 14 : 26) - Math.min(texts, 0.45 * root.clientHeight)
+  const most = Math.max(1, Math.floor(grid.clientWidth / (large ? 330 : 270))), least = 180
+  if (free) {
+    const fits = Math.max(1, most * Math.max(1, Math.floor(room / (least + caption + 6)))), rank = ({dataset: {name}}) => order.includes(name) ? order.indexOf(name) : order.length
+    const kept = new Set([...figures].sort((a, b) => rank(a) - rank(b)).slice(0, fits))
+    for (const figure of figures) figure.classList.toggle("spare", !kept.has(figure))
+    figures = figures.filter(figure => kept.has(figure))
+  }
+  if (!framed) return Math.round(Math.max(210, Math.min(440, room / 2 - caption - 6)))
+  const size = across => { // of a figure, in so many columns
+    const rows = Math.ceil(figures.length / across)
+    return Math.min(grid.clientWidth / across / 1.3, room / rows - caption - 6)
+  }
+  const columns = Array.from({length: Math.max(1, Math.min(most, figures.length))}, (_, i) => i + 1).reduce((best, one) => size(one) > size(best) ? one : best)
+  grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`
+  figures.forEach((figure, i) => { figure.style.gridColumn = i === figures.length - 1 && figures.length % columns === 1 && columns > 1 ? "1 / -1" : "" })
+  return Math.round(Math.max(150, Math.min(2000, room / Math.ceil(figures.length / columns) - caption - 6)))
 }
 
 // the tab, by an id that it keeps as long as it is open: what it has started on the server goes on while its visitor is on another page, and ends with it
@@ -133,7 +171,15 @@ const present = model => {
 
 // light or dark, and larger type; `paint` redraws what does not follow the style sheet, `fit` gives the figures their height
 const looks = (root, model, paint, fit = () => {}) => {
-  const set = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint(); try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ } }
+  const set = name => { root.dataset.theme = name; document.documentElement.dataset.theme = name; paint() }
+  const choose = name => { // by the visitor, so it is kept; that of a link is that link's
+    set(name)
+    try { localStorage.setItem("lambdascape-theme", name) } catch { /* private window */ }
+    const now = new URLSearchParams(window.location.search)
+    if (!now.has("theme")) return
+    now.set("theme", name)
+    window.history.replaceState(null, "", `?${now.toString().replaceAll("%2C", ",")}`)
+  }
   let saved = null
   try { saved = localStorage.getItem("lambdascape-theme") } catch { /* private window */ }
   set(model.theme || saved || (window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"))
@@ -145,7 +191,7 @@ const looks = (root, model, paint, fit = () => {}) => {
     set(theme)
   }, fit)
   return [pushButton("A⁺", "Larger type, for a projector", () => { root.classList.toggle("projector"); paint() }),
-    pushButton("◐", "Light or dark", () => set(root.dataset.theme === "dark" ? "light" : "dark"))]
+    pushButton("◐", "Light or dark", () => choose(root.dataset.theme === "dark" ? "light" : "dark"))]
 }
 
 const noticeBoard = model => {

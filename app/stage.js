@@ -314,7 +314,8 @@ class Stage {
     this.fill("newton-region", x.length ? {x: [...x, reach, x[0]], y: [...y, reach, reach]} : {x: [], y: []})
     for (const [name, key] of [["newton-points", "points"], ["newton-diagonal", "diagonal"]]) { const [px, py] = rows(get(key)); this.fill(name, {x: px, y: py}) }
     this.fill("newton-leaves", d === undefined ? {x: [], y: []} : {x: [d], y: [d]})
-    for (const axis of ["x", "y"]) this.range("newton", axis, -0.3, reach)
+    const names = meta.polygon?.includes("change") ? ["x", "y"] : ["w₁", "w₂"]
+    for (const [i, axis] of ["x", "y"].entries()) { this.range("newton", axis, -0.3, reach); this.label("newton", axis, `power of ${names[i]}`) }
     const line = (name, across, up) => this.fill(name, get(up) ? {x: get(across), y: get(up)} : {x: [], y: []})
     if (!done("volume")) return meta
     line("volume-measured", "eps", "volume"); line("volume-law", "eps", "law")
@@ -326,11 +327,13 @@ class Stage {
     span("volume", "volume")
     if (!done("energy")) return meta
     const energy = get("energy"), n = get("samples")
-    let top = 1
+    let top = 1, whole = 0
     for (let i = 0; i < 4; i++) {
       const here = energy && i < energy.shape[0], values = here ? part(energy, i * energy.shape[1], (i + 1) * energy.shape[1]) : []
       this.fill(`energy-${i}`, here ? {x: n, y: values} : {x: [], y: []})
-      if (here && i === 0) top = Math.max(...values)
+      const most = here ? Math.max(...[...values].filter(Number.isFinite)) : 0
+      if (i === 0) whole = most
+      top = Math.max(top, Math.min(most, 2.5 * whole)) // a basin that Bayes leaves costs ever more: its curve may leave the picture
     }
     if (energy) this.range("energy", "y", 0, 1.3 * top)
     line("energy-law", "samples", "asymptote")
@@ -361,7 +364,14 @@ class Stage {
     return meta
   }
 
-  height(pixels) { for (const name of Object.keys(CELLS)) this.model(name)?.setv({height: pixels}, {sync: false}) }
+  height(pixels, widths = {}) {
+    for (const name of Object.keys(CELLS)) {
+      const figure = this.model(name), width = widths[name]
+      if (!figure) continue
+      figure.setv({height: name === "map" && width ? Math.min(pixels, Math.round(1.3 * width)) : pixels}, {sync: false}) // the map's terrain is no higher
+      if (width) sparse(figure, width)
+    }
+  }
 
   paint(dark, scale) {
     this.dark = dark
