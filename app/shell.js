@@ -81,7 +81,7 @@ const embed = () => pushButton("Embed", "A frame with this picture, for a slide 
   text.select()
 })
 
-// in a frame: the controls are a drawer; the page around it, if it is ours, may ask for another state, for some of the figures only, and for its own looks
+// in a frame the controls are a drawer; the page around it, if it is ours, may ask for another state, for some of the figures only, and for its own looks
 const framed = (root, model, look, fit) => {
   const only = element("style")
   const show = names => {
@@ -100,13 +100,16 @@ const framed = (root, model, look, fit) => {
     if (typeof data.view === "string") model.send_msg({view: data.view}) // once the state is that which it belongs to
   })
   window.listening = true // so that the page around it knows when to speak
-  if (!model.widget) return
+  const drawer = pushButton("☰", "Settings", () => drawer.setAttribute("aria-expanded", root.classList.toggle("open")), {class: "drawer", "aria-expanded": "false"})
+  if (!model.widget) {
+    if (root.querySelector("aside")) root.querySelector("header").prepend(drawer) // on a window too narrow for both
+    return
+  }
   root.classList.add("widget")
   root.append(only)
   const own = new URLSearchParams(window.location.search)
   show(own.get("view"))
   if (own.has("figures") || own.has("view")) root.dataset.named = 1 // its author has chosen the figures
-  const drawer = pushButton("☰", "Settings", () => drawer.setAttribute("aria-expanded", root.classList.toggle("open")), {class: "drawer", "aria-expanded": "false"})
   ;(root.querySelector("main > .player, main > .bar") ?? root).append(drawer) // in a line of its own it covers nothing
 }
 

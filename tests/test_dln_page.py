@@ -272,7 +272,7 @@ class Page(Visitor):
         assert self.at > first
 
     def press(self, name):
-        self.page.get_by_role("button", name=name, exact=True).click()
+        self.page.get_by_title(name, exact=True).click()
 
     def type(self, name, value):
         box = self.page.locator(f'[id="field-{name}"]')

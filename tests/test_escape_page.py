@@ -38,7 +38,7 @@ class Map(Visitor):
             self.page.wait_for_timeout(50)
 
     def press(self, name):
-        self.page.get_by_role("button", name=name).click()
+        self.page.get_by_title(name).click()
 
     def type(self, **values):
         for name, value in values.items():
@@ -167,12 +167,12 @@ def test_a_change_that_costs_little_needs_no_button(visit):
     window.type(n="200")
     window.page.wait_for_function("() => new URLSearchParams(location.search).get('n') === '200'")
     window.complete()
-    assert "200 trajectories" in window.text(".intro") and not window.page.get_by_role("button", name="Compute the map").is_visible()
+    assert "200 trajectories" in window.text(".intro") and not window.page.get_by_title("Compute the map").is_visible()
 
 
 def test_a_sweep_is_cancelled_kept_and_gone_on_with(visit):
     window = visit(SMALL | LONG, **{"x.count": "20"})
-    if window.page.get_by_role("button", name="Compute the map").is_visible():
+    if window.page.get_by_title("Compute the map").is_visible():
         window.press("Compute the map")
     window.at_least(2)
     assert "left" in window.text(".state") or "cells" in window.text(".state")
@@ -226,7 +226,7 @@ def test_what_does_not_fit_is_refused_with_the_number_and_the_page_lives(small):
     window.type(n="10000000")
     window.page.wait_for_function("() => new URLSearchParams(location.search).get('n') === '10000000'")
     assert "10,000,000 trajectories at once need about 1.0 GB of at most 0.1" in window.text(".state")
-    assert window.page.get_by_role("button", name="Compute the map").is_disabled()
+    assert window.page.get_by_title("Compute the map").is_disabled()
     window.type(n="300")
     window.until(stale="false")
 

@@ -369,7 +369,7 @@ def test_the_page_judges_a_healthy_estimate_and_draws_it_and_another_example(vis
     window.page.locator(".story-choice").select_option("dead")
     window.until("All 8 chains died")
     assert window.query()["sampler"] == "SGLD"
-    window.page.get_by_role("button", name="Reset: back to the start (r)").click()
+    window.page.get_by_role("button", name="Reset").click()
     window.until("Healthy.")
 
 
@@ -384,7 +384,7 @@ def test_a_click_on_the_map_sets_step_and_temperature_and_tuning_finds_a_step(vi
     after = window.query()
     assert float(after["eps"]) > 10 * float(before["eps"]) and float(after["nbeta"]) > 5 * 144 and after["nbeta_from"] == "own"
     assert window.page.locator("#field-eps").input_value() == after["eps"]
-    window.page.get_by_role("button", name="Find the step").click()
+    window.page.get_by_role("button", name="Tune ε for me").click()
     window.page.wait_for_function("eps => +new URLSearchParams(location.search).get('eps') < eps / 5", arg=float(after["eps"]))
     window.complete()
 

@@ -445,7 +445,7 @@ def test_play_pause_step_scrub_and_keys_move_the_clock_and_cost_the_server_nothi
     assert lab.pixels("potential")["sum"] != looks[0] and lab.pixels("ending")["sum"] != looks[1]
     lost = [int(number.replace(",", "")) for number in re.findall(r"[AB] ([\d,]+)", lab.clock)]
     page.get_by_label("To the start", exact=True).click()
-    assert lab.step == 0 and "diverged A 0, B 0" in lab.clock and lost[0] > 0
+    assert lab.step == 0 and "diverged" not in lab.clock and lost[0] > 0
     page.locator(".lab").press(" ")
     page.wait_for_function("() => +document.lab.querySelector('.clock').textContent.match(/\\d+/)[0] > 5")
     page.locator(".lab").press(" ")
@@ -522,7 +522,7 @@ def test_the_address_holds_every_value_even_of_an_untouched_page_and_copy_link_c
     assert {"v", "landscape", "w0", "rule", "lr", "b.rule", "n", "steps", "seed", "start", "data", "bayes.samples", "llc.point"} <= set(query)
     window.context.grant_permissions(["clipboard-read", "clipboard-write"])
     window.enter(lr=0.011)
-    window.page.get_by_role("button", name="Copy a link to exactly this picture").click()
+    window.page.get_by_role("button", name="Copy link").click()
     window.page.get_by_text("Copied", exact=True).wait_for()
     link = window.page.evaluate("navigator.clipboard.readText()")
     assert dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(link).query))["lr"] == "0.011"

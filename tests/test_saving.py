@@ -35,7 +35,7 @@ def test_what_is_in_view_is_saved_as_what_the_menu_names(browser, site, name, ch
     if name == "networks":
         window.page.locator(".save").select_option(".csv")
         window.page.get_by_text("There is nothing to save yet").wait_for()
-        window.page.get_by_role("button", name="Run, pause").click()
+        window.page.get_by_role("button", name="▶ Run").click()
         window.page.get_by_text("done, 1 epochs").wait_for()
     if name in ("llc", "dln"):
         window.page.locator(".lab[data-running=false]").wait_for()
