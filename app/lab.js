@@ -66,7 +66,7 @@ export function render({model, view}) {
       const {title, help} = CELLS[name]
       const legend = element("div", {class: "legend"})
       const caption = element("figcaption", {}, element("h2", {text: title, "data-help": help, tabindex: 0}), legend)
-      const figure = element("figure", {class: `cell ${name}`, "data-name": name, hidden: stage.meta && dim && dim !== stage.meta.dim}, caption, children[i])
+      const figure = element("figure", {class: `cell ${name}`, "data-name": name, hidden: Boolean(stage.meta && dim && dim !== stage.meta.dim)}, caption, children[i])
       if (name === "noise" || name === "ellipse") figure.append(element("p", {class: "below", "aria-live": "off"}))
       figure.classList.toggle("waiting-cell", name in LATE)
       cells[name] = {figure, legend, dim, title: caption.firstChild, below: figure.querySelector(".below")}
