@@ -221,6 +221,19 @@ def test_a_frame_computes_nothing_that_none_of_its_figures_shows(figures, comput
     tabs.leave(tab, page)
 
 
+def test_a_training_begins_once_a_figure_of_it_is_in_view(monkeypatch):
+    begun = []
+    monkeypatch.setattr(dlnpage.Session, "train", lambda page, fresh=False: begun.append(page.value.training))
+    page = dlnpage.Session(SHORT | {"widget": "dln", "figures": "net,loss", "view": "net"})
+    tab = tabs.arrive("two", page)
+    page.joined(tab)
+    assert begun == [] and page.view.actions == []
+    page.hear({"view": "net,loss"})
+    assert begun == [page.value.training] and page.view.actions
+    monkeypatch.setattr(tabs, "GRACE", 0)
+    tabs.leave(tab, page)
+
+
 # In a browser
 
 

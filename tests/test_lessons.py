@@ -413,6 +413,11 @@ def test_formulas_reach_mathjax_as_they_are_written_and_text_cannot_become_marku
     assert rendered("5 $ and 6 $").count("$") == 2
 
 
+def test_a_sign_stays_with_its_formula_and_a_per_cent_with_its_number():
+    assert r'<span style="white-space: nowrap">\(a\)).</span>' in rendered("(as in $a$). Then $b$ more")
+    assert rendered("$$a$$, {{99.3|share}} % of 5 %").count("\u00a0%") == 2
+
+
 @pytest.mark.parametrize(
     ("query", "step", "words"),
     [

@@ -202,6 +202,21 @@ def test_two_races_take_turns_and_tell_those_who_look():
     until(lambda: not first.busy and not second.busy)
 
 
+def test_a_link_may_start_a_race_but_never_in_a_tab_that_has_one(monkeypatch):
+    begun = []
+    monkeypatch.setattr(netlab, "Racing", lambda contest: begun.append(contest) or other)
+    other = Racing(LONG)
+    other.stop()
+    query = {"widget": "networks", "preset": "fisher", "run": "1"}
+    tab = tabs.Tab("one")
+    for asked in (query | {"run": "0"}, query, query):
+        page = netlab.Session(asked)
+        page.joined(tab)
+        assert page.view.notices == [] and "run" not in page.encode(page.value)
+        page.close()
+    assert begun == [EXAMPLES["fisher"][1]]
+
+
 def test_what_cannot_be_run_ends_with_the_reason():
     racing = Racing(replace(SMALL, net=Net("LeNet5")))
     until(lambda: racing.phase == "failed")
