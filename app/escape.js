@@ -340,10 +340,10 @@ export function render({model}) {
     root.dataset.running = Boolean(running)
     root.dataset.stale = Boolean(stale)
     if (query) remember(query)
-    if (query && (opened === null || answers(query, opened))) { opened = null; settle() }
+    if (query && (sought === null || answers(query, sought))) { sought = null; settle() }
   }
-  let opened = null
-  root.addEventListener("opened", ({detail}) => { opened = detail })
+  let sought = null
+  root.addEventListener("opened", ({detail}) => { sought = detail })
   const showExamples = () => {
     const {names = [], chosen: name} = model.examples
     examples.replaceChildren(...["", ...names].map(value => element("option", {value, text: value || "Your own, or an example …", selected: value === name, disabled: !value})))

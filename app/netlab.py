@@ -526,6 +526,10 @@ class Session(Base):
             found[name].append(("bayes dash", "dashed: test"))
         if below := sum(look.llc < bottom(history) for looks in history.looks for look in list(looks)):
             found["lambda"].append(("words", f"{below} early estimate{'s lie' if below > 1 else ' lies'} far below 0: not at a minimum yet"))
+        drawn = set(map(id, visible(history)))
+        for lane, looks in zip("AB", history.looks, strict=True):
+            if looks and drawn.isdisjoint(map(id, list(looks))):
+                found["wbic"].append(("words", f"{lane} is not at a minimum yet: beyond the axis"))
         same = verdict(history).same
         if same and min(same.values) > 0:
             values = " and ".join(f"{value:.3g} ± {error:.1g}" for value, error in zip(same.values, same.errors, strict=True))
