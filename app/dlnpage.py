@@ -337,7 +337,10 @@ class Session(Base):
                 ("steep dash", f"λ(w) = {text_of(last.local)}"),
                 ("b line", f"regular part {text_of(last.regular)}"),
                 ("ink dots", f"expected {last.expected:.1f}"),
-                ("words", f"training {chain(self.watch.course.run.widths)}; rank {last.rank}: λ̂ = {last.estimate.mean:.1f} ± {last.estimate.stderr:.1f}"),
+                (
+                    "words",
+                    f"training {chain(self.watch.course.run.widths)}; rank {last.rank}: λ̂ = {last.estimate.mean:.1f} ± {last.estimate.stderr:.1f}",
+                ),
             ]
         )
 
