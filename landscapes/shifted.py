@@ -61,6 +61,6 @@ def shifted(landscape: Landscape, slope: float) -> Landscape:
 
     >>> from landscapes import DoubleWell
     >>> [f"{m.name}: {m.lam}" for m in shifted(DoubleWell(), 0.5).minima]
-    ['−1.762: 1/2', '1.406: 1/2', '2.156: 1/2']
+    ['−1.761: 1/2', '1.405: 1/2', '2.156: 1/2']
     """
     return Shifted(landscape, slope) if slope else landscape
