@@ -71,7 +71,8 @@ def inside():
     import panel as pn
     from test_page import ROOT, Site, free_port
 
-    logging.getLogger("panel").setLevel(logging.WARNING)  # pytest keeps what is logged, and with it the documents that it speaks of
+    logging.getLogger("panel").setLevel(logging.WARNING)  # pytest keeps what is logged, and with it the documents that it speaks of:
+    logging.getLogger("bokeh").setLevel(logging.CRITICAL)  # an error's traceback, too, such as that of a size told after its figure has gone
     site = Site(free_port())
     server = pn.serve(
         {"serve": str(ROOT / "serve.py")},
@@ -79,7 +80,7 @@ def inside():
         threaded=True,
         show=False,
         verbose=False,
-        unused_session_lifetime_milliseconds=3000,
+        unused_session_lifetime_milliseconds=10_000,  # it counts from the page, too, to its connection: on a slow machine that is not at once
         check_unused_sessions_milliseconds=200,
     )
     yield site.wait()
