@@ -79,7 +79,7 @@ class Site:
     def wait(self, process=None):
         while not answers(self.root):
             assert process is None or process.poll() is None, "the server has ended"
-            assert time.perf_counter() - self.begun < 60, "the server does not answer"
+            assert time.perf_counter() - self.begun < 180, "the server does not answer"
             time.sleep(0.05)
         self.ready = time.perf_counter() - self.begun
         return self
@@ -704,7 +704,7 @@ def test_sessions_go_when_their_windows_close(browser, inside):
     """The memory that they take and give back is measured by `bench_page.py`, alone in a process and by twenty."""
 
     def left():
-        end = time.perf_counter() + 60
+        end = time.perf_counter() + 180
         while set(found := census()) - {"Document"} and time.perf_counter() < end:
             time.sleep(0.5)
         return found
