@@ -60,7 +60,8 @@ export function render({model, view}) {
     const tones = () => ({theme: root.dataset.theme, projector: root.classList.contains("projector")})
     const current = () => revealed && steps[step].after || (revealed || step >= 0) && steps[step].show
     const here = () => {
-      const own = new URLSearchParams(listening() ? frame.contentWindow.location.search : `?${current().src}`), page = own.get("widget")
+      const there = listening() && !(settled() < ticket) // what a reader has changed goes along; what was just asked for is not there yet
+      const own = new URLSearchParams(there ? frame.contentWindow.location.search : `?${current().src}`), page = own.get("widget")
       for (const name of FRAME) own.delete(name)
       const query = new URLSearchParams([["page", page], ...own])
       const now = new URLSearchParams(window.location.search)
