@@ -6,6 +6,9 @@ PORT    ?= 5006
 SHOW    ?= --show
 ARGS    ?=
 
+# What is imported is compiled once, whatever the environment says: else every process parses torch and Panel anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv
 PY   := $(VENV)/bin/python
 

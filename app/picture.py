@@ -69,11 +69,17 @@ def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str
     return arrays | more | {"meta": json.dumps(plain(meta))}
 
 
+@functools.lru_cache(maxsize=64)
+def _masses(posterior: Posterior) -> tuple[float, ...]:
+    """Of each basin, from left to right; three things of a picture tell them."""
+    return tuple(posterior.masses().tolist())
+
+
 def _shares(posterior: Posterior) -> str:
     """What each basin has of the posterior, from left to right; empty where there is one only."""
     if not posterior.landscape.barriers:
         return ""
-    return ": " + " | ".join(f"{100 * mass:.3g}\u00a0%" for mass in posterior.masses())
+    return ": " + " | ".join(f"{100 * mass:.3g}\u00a0%" for mass in _masses(posterior))
 
 
 @functools.lru_cache(maxsize=64)  # it does not change while a rule's slider moves
@@ -140,7 +146,7 @@ def _one(lab: Lab, outcomes, posterior) -> dict:
         2: ("Who is still left of the barrier", "share, of survivors", (5e-4, 1.4)),
     }
     title, label, span = titles.get(basins, ("Share in each basin", "share, of survivors", (5e-4, 1.4)))
-    masses = posterior.masses() if basins > 1 else []
+    masses = _masses(posterior) if basins > 1 else []
     share = {"title": title, "label": label, "range": span, "lines": lines, "fits": fits, "words": words, "bayes": [m for m in masses[:1] if m > 0]}
     meta = {"top": top or 1.0, "steep": _strips(x, lr * curvature > 2), "share": share, "theory": _approach(lab, last)}
     return arrays | {"meta": meta}
@@ -285,7 +291,7 @@ def says(lab: Lab, outcomes, posterior) -> str:
                 text += f"; the median ends {away:.3g} from {best.name}" if away > NOTHING else f"; the median ends at {best.name}"
         parts.append(text)
     if run.landscape.barriers:
-        parts.append(f"Bayes, with {posterior.n:,.0f} sample{'s' * (posterior.n != 1)}, puts {100 * posterior.masses()[0]:.3g} % there")
+        parts.append(f"Bayes, with {posterior.n:,.0f} sample{'s' * (posterior.n != 1)}, puts {100 * _masses(posterior)[0]:.3g} % there")
     if run.data.slope:
         parts.append("With a ≠ 0 the minima move: the λ shown belong to a = 0")
     return ". ".join(parts) + "."
