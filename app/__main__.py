@@ -44,7 +44,7 @@ from landscapes.shifted import shifted
 from landscapes.zeros import minima as zeros
 
 FREE = "landscape"  # the run that is no preset
-LAB_SUFFIXES = (".html", ".png", ".svg", ".pdf", ".gif", ".mp4", ".csv")
+LAB_SUFFIXES = tuple(suffix for suffix in export.SUFFIXES if suffix != ".npz")
 LANDSCAPES = "Landscapes"  # the first group of presets
 EXAMPLES = """examples:
   python -m app list

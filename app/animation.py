@@ -55,13 +55,21 @@ def animate(outcomes: dict[str, Result], path: str, title: str = "", frames: int
                 now.set_xdata([first.steps[frame]] * 2)
                 right.set_title(_told(outcomes, frame), fontsize=9, loc="right")
                 writer.grab_frame()
-    except (subprocess.CalledProcessError, BrokenPipeError) as error:
-        said = getattr(error, "stderr", None) or b""
-        lines = (said.decode(errors="replace") if isinstance(said, bytes) else said).split("\n")
-        reason = next((line.strip() for line in reversed(lines) if line.strip()), str(error))
-        raise ValueError(f"ffmpeg failed: {reason[:200]}; choose .gif") from error
+    except BROKEN as error:
+        raise failed(error) from error
     finally:
         plt.close(figure)
+
+
+BROKEN = subprocess.CalledProcessError, BrokenPipeError  # what a failing ffmpeg looks like
+
+
+def failed(error: Exception) -> ValueError:
+    """What ffmpeg said last, and what to do instead."""
+    said = getattr(error, "stderr", None) or b""
+    lines = (said.decode(errors="replace") if isinstance(said, bytes) else said).split("\n")
+    reason = next((line.strip() for line in reversed(lines) if line.strip()), str(error))
+    return ValueError(f"ffmpeg failed: {reason[:200]}; choose .gif")
 
 
 def _loss(result: Result, w: np.ndarray) -> np.ndarray:

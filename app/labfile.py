@@ -28,7 +28,7 @@ def opened(page: str, query: Mapping[str, str]):
 def save(session, path: pathlib.Path, told: Callable[[str], None] = lambda label: None) -> None:
     """Run a lab and write what it shows, whole or not at all; `told` hears how far it is. Raises ValueError for what cannot be computed."""
     suffix = path.suffix.lower()
-    if suffix in (".gif", ".mp4"):
+    if suffix in export.MOVING:
         pictures = []
         for label in filter(None, session.record()):
             told(label)
@@ -74,11 +74,16 @@ def _encoded(frames: list[Image.Image], target: str) -> None:
     from matplotlib.animation import FFMpegWriter
     from matplotlib.figure import Figure
 
+    from app.animation import BROKEN, failed
+
     width, height = frames[0].size
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     writer = FFMpegWriter(fps=PACE)
-    with writer.saving(figure, target, DPI):
-        for frame in frames:
-            figure.clear()
-            figure.figimage(np.asarray(frame))
-            writer.grab_frame()
+    try:
+        with writer.saving(figure, target, DPI):
+            for frame in frames:
+                figure.clear()
+                figure.figimage(np.asarray(frame))
+                writer.grab_frame()
+    except BROKEN as error:
+        raise failed(error) from error

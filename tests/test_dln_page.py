@@ -254,11 +254,7 @@ class Page(Visitor):
         return self
 
     def close(self):
-        """Stop what runs: else it goes on for the time that a tab has to come back."""
-        stop = self.page.locator("[data-action=stop]")
-        if stop.count() and stop.is_visible() and stop.is_enabled():
-            stop.click()
-            self.page.wait_for_selector(".lab[data-running=false]")
+        self.stop()
         super().close()
 
     def trained(self):

@@ -112,6 +112,13 @@ class Visitor:
         self.page.on("websocket", lambda web: web.on("framesent", lambda frame: self.sent.append(frame)))
         self.page.on("dialog", lambda dialog: (self.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
 
+    def stop(self):
+        """Stop what runs: else it goes on for the time that a tab has to come back."""
+        stop = self.page.locator("[data-action=stop]")
+        if stop.count() and stop.is_visible() and stop.is_enabled():
+            stop.click()
+            self.page.wait_for_selector(".lab[data-running=false]")
+
     def close(self):
         self.context.close()
         assert self.foreign == [], "requests that left the machine"
