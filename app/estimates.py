@@ -1,6 +1,7 @@
 """The arrays of the lambda-hat figure, as the chains go on: running mean with its error, the exact value at this n beta, and the exact lambda."""
 
 import json
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,10 +11,32 @@ from app.picture import plain
 from dynamics import Finite
 
 FRAMES = 24
+KEPT = 64  # finished estimates, some 10 kB each
+
+_kept: dict[tuple, dict] = {}
+_keeping = threading.Lock()
 
 
 def estimates(lab: Lab) -> Iterator[dict]:
-    """One dict of arrays a frame, the theory lines first; where there is no lambda, one that says why."""
+    """One dict of arrays a frame, the theory lines first; where there is no lambda, one that says why.
+
+    Chains do not depend on the optimisers: while those are varied, the finished estimate stays, in one frame.
+    """
+    key = (lab.run.landscape, lab.run.data, lab.run.seed, lab.estimate)
+    with _keeping:
+        last = _kept.get(key)
+    if last:
+        yield last
+        return
+    for last in _frames(lab):
+        yield last
+    with _keeping:
+        _kept[key] = last
+        while len(_kept) > KEPT:
+            del _kept[next(iter(_kept))]
+
+
+def _frames(lab: Lab) -> Iterator[dict]:
     point, given = lab.point, lab.estimate
     span = [0, given.draws]
     if point.lam is None:

@@ -40,15 +40,16 @@ def exact(lab: Lab, steps: np.ndarray) -> Iterator[dict | None]:
             words[name] = str(error)
             continue
         yield
-        masses = yield from _after(matrix.step, matrix.start(run.start), steps)
-        arrays[f"law-{name}"] = matrix.binned(np.linspace(low, high, BINS + 1), masses).astype(np.float32)
+        at = share_steps(run.steps) if run.landscape.barriers else np.empty(0, int)
+        times = np.union1d(steps, at)
+        masses = yield from _after(matrix.step, matrix.start(run.start), times)
+        shown, shared = masses[np.searchsorted(times, steps)], masses[np.searchsorted(times, at)]
+        arrays[f"law-{name}"] = matrix.binned(np.linspace(low, high, BINS + 1), shown).astype(np.float32)
         if run.landscape.barriers:
-            at = share_steps(run.steps)
-            masses = yield from _after(matrix.step, matrix.start(run.start), at)
             alive = yield from _after(matrix.expect, np.ones(len(matrix.nodes)), run.steps - at[::-1])
-            masses = masses * alive[::-1]  # of those that do not diverge later
-            total = np.maximum(masses.sum(axis=1), np.finfo(float).tiny)
-            arrays[f"exact-{name}"] = (masses[:, matrix.basin == 0].sum(axis=1) / total).astype(np.float32)
+            shared *= alive[::-1]  # of those that do not diverge later
+            total = np.maximum(shared.sum(axis=1), np.finfo(float).tiny)
+            arrays[f"exact-{name}"] = (shared[:, matrix.basin == 0].sum(axis=1) / total).astype(np.float32)
             yield
             rate = matrix.escape_rate()
             words[name] = "exact ∞" if math.isinf(rate) else f"exact {rate:.3g}" if rate > 1e-9 else "exact 0"

@@ -67,7 +67,7 @@ export function render({model, view}) {
       const legend = element("div", {class: "legend"})
       const caption = element("figcaption", {}, element("h2", {text: title, "data-help": help, tabindex: 0}), legend)
       const figure = element("figure", {class: `cell ${name}`, "data-name": name, hidden: Boolean(stage.meta && dim && dim !== stage.meta.dim)}, caption, children[i])
-      if (name === "noise" || name === "ellipse") figure.append(element("p", {class: "below", "aria-live": "off"}))
+      if (name === "noise" || name === "ellipse") figure.append(element("p", {class: "below", "aria-live": "off", tabindex: 0}))
       figure.classList.toggle("waiting-cell", name in LATE)
       cells[name] = {figure, legend, dim, title: caption.firstChild, below: figure.querySelector(".below")}
       const order = Object.keys(CELLS), next = order.slice(order.indexOf(name) + 1).find(later => cells[later])
@@ -89,6 +89,7 @@ export function render({model, view}) {
     const text = `step ${time.toLocaleString("en")} of ${meta.steps[meta.steps.length - 1].toLocaleString("en")}${rules.some(count) ? ` · diverged ${lost.join(", ")} of ${meta.n.toLocaleString("en")}` : ""}`
     if (clock.textContent !== text) clock.textContent = text
   })
+  alone(view)
   adopt()
   const pause = () => { playing = false; play.replaceChildren(icon("play")) }
   const toggle = () => {
@@ -262,8 +263,6 @@ export function render({model, view}) {
     }
   }
   follow()
-  const layout = view.compute_layout.bind(view) // a resize while figures are being made would lay out what is not there yet
-  view.compute_layout = () => { if (view.child_views.every(({el}) => el.isConnected)) layout() }
   model.on("figures", () => {
     adopt()
     follow()

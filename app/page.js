@@ -22,6 +22,7 @@ export function render({model, view}) {
   const bar = element("div", {class: "bar"}, buttons, meter, state, saveMenu(model, SAVED))
   const says = element("p", {class: "says", "aria-live": "polite"})
   const grid = element("div", {class: "grid"}), cells = {}
+  alone(view)
   const figures = model.get_child("figures")
   model.names.forEach(([name, title, help], i) => {
     const legend = element("div", {class: "legend"})

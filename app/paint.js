@@ -7,6 +7,29 @@ const ON_BLACK = {"#0072b2": "#56b4e9", "#d55e00": "#f08a4b", "#009e73": "#3ccf9
 
 // Bokeh asks the style sheet for every visual property of every glyph at every paint, half of a slider's time; ours sets none
 Bokeh.require("core/visuals/visual").VisualProperties.prototype._get_css_value = () => ""
+// ... and for the size of the letters around a figure, by which those in em would go; ours are in pixels
+const {PlotView} = Bokeh.require("models/plots/plot_canvas")
+Object.defineProperty(PlotView.prototype, "base_font_size", {get: () => null, configurable: true})
+// Bokeh lays out and paints all figures of a page whenever one of them changes its size or its ticks. Ours stand in the page's own grid and never
+// move each other: each lays out itself, and the page leaves them out
+Object.assign(PlotView.prototype, {
+  compute_layout() {
+    if (!this.el.isConnected) return // it is being made, and will hear of its size
+    if (!this.layout) this.update_layout()
+    this.measure_layout()
+    this.update_bbox()
+    this._compute_layout()
+    this.after_layout()
+    this._layout_computed = true
+  },
+  invalidate_layout() {
+    this.update_layout()
+    this.compute_layout()
+  },
+})
+const alone = view => Object.defineProperty(view, "layoutable_views", {
+  get: () => Reflect.get(Object.getPrototypeOf(view), "layoutable_views", view).filter(child => !(child instanceof PlotView)),
+})
 
 const paintFigure = (figure, dark, scale) => {
   const tone = dark ? DARK : LIGHT, size = `${Math.round(12 * scale)}px`

@@ -154,7 +154,7 @@ def sliders(browser) -> None:
     title("From a slider to the repaint, ms (target: 80 from rest to paint on two idle cores)")
     head("paint", "worst", "compute", "server+wire", "receive", "draw", "paint", "kB", "frames")
     with serving() as (site, process):
-        window = Visitor(browser, site.home)
+        window = Visitor(browser, site.home, own=True, motion=True)
         window.page.add_init_script(SPY)
         window.open()
         window.page.wait_for_timeout(3000)
@@ -203,7 +203,7 @@ def first_pictures(browser) -> None:
     with serving() as (site, _):
         times = []
         for _ in range(6):
-            window = Visitor(browser, site.home)
+            window = Visitor(browser, site.home, own=True, motion=True)
             begun = time.perf_counter()
             window.page.goto(site.home + LANDSCAPE)
             window.page.wait_for_selector(".lab[data-drawn]")
@@ -219,7 +219,7 @@ def visitors(browser) -> None:
         def come_and_go(times: int, together: bool):
             windows, during = [], 0.0
             for _ in range(times):
-                windows.append(Visitor(browser, site.home).open())
+                windows.append(Visitor(browser, site.home, own=True, motion=True).open())
                 windows[-1].still()  # twenty playing at once would keep this machine busy
                 during = memory(process)
                 if not together:
@@ -240,7 +240,7 @@ def visitors(browser) -> None:
 def classroom(browser) -> None:
     title(f"{CLASS} visitors who all move a slider at once, s from a move to the repaint (target: 1; the {CLASS} browsers share these cores, too)")
     with serving() as (site, _):
-        windows = [Visitor(browser, site.home, reduced_motion="reduce") for _ in range(CLASS)]
+        windows = [Visitor(browser, site.home, own=True) for _ in range(CLASS)]
         for window in windows:
             window.page.add_init_script(SPY)
             window.open()
@@ -271,7 +271,7 @@ def trainings(browser) -> None:
             ("deep linear, nothing runs: to λ", dln, "", "rank", ".says", ""),
             ("deep linear, training: to λ", dln, "run", "rank", ".says", "loss-run"),
         ):
-            window = Visitor(browser, site.home)
+            window = Visitor(browser, site.home, own=True, motion=True)
             window.page.goto(site.home + "?" + urlencode(query))
             lab = window.page.locator(".lab[data-drawn]")
             lab.wait_for()

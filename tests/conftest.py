@@ -88,16 +88,16 @@ def inside():
 
 
 @pytest.fixture(scope="session")
-def browser(chromium):
-    """The one browser of all tests marked `browser`: Playwright runs once in a process."""
+def browser(chromium, tmp_path_factory):
+    """The one browser of all tests marked `browser`, with a profile: it keeps compiled scripts, which private windows parse anew each time."""
     from playwright.sync_api import expect, sync_playwright
     from test_page import FLAGS, PATIENCE
 
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
+        profile = playwright.chromium.launch_persistent_context(tmp_path_factory.mktemp("profile"), executable_path=chromium, args=FLAGS)
+        yield profile.browser
+        profile.close()
 
 
 @pytest.hookimpl(tryfirst=True)

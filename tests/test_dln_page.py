@@ -294,8 +294,8 @@ def visit(browser, site):
     """A function that opens a new window; at the end none of them has asked a foreign server for anything, or met an error."""
     windows = []
 
-    def make(query=(), window=(), **values):
-        windows.append(Page(browser, site.home, **dict(window)))
+    def make(query=(), **values):
+        windows.append(Page(browser, site.home))
         return windows[-1].open(query, **values)
 
     yield make

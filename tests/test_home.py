@@ -38,8 +38,8 @@ class Home(Visitor):
 def visit(browser, site):
     windows = []
 
-    def make(window=(), **query):
-        windows.append(Home(browser, site.home, **dict(window)))
+    def make(motion=False, **query):
+        windows.append(Home(browser, site.home, motion=motion))
         return windows[-1].open(**query)
 
     yield make
@@ -50,7 +50,7 @@ def visit(browser, site):
 @pytest.fixture(scope="module")
 def opened(browser, site):
     """One window for all tests that leave it as they found it."""
-    window = Home(browser, site.home).open()
+    window = Home(browser, site.home, motion=True).open()
     yield window
     window.close()
 
@@ -63,7 +63,7 @@ def test_the_first_picture_moves(opened):
 @pytest.mark.browser
 def test_its_numbers_are_those_of_the_simulation_and_of_the_exact_posterior(visit):
     """The browser has the streams of Python, so the shares agree to the last digit shown."""
-    window = visit(window={"reduced_motion": "reduce"})
+    window = visit()
     assert window.step == home.STEPS
     shown = window.shares()
     for name, share in zip("ab", shown, strict=False):
@@ -74,7 +74,7 @@ def test_its_numbers_are_those_of_the_simulation_and_of_the_exact_posterior(visi
 
 @pytest.mark.browser
 def test_sliders_act_at_once_and_ask_the_server_for_nothing(visit):
-    window = visit(window={"reduced_motion": "reduce"})
+    window = visit()
     before, sent = window.shares(), len(window.sent)
     window.slide("lr", "Home")
     window.slide("n", "Home")

@@ -56,8 +56,8 @@ def visit(browser, site):
     """A function that opens a new window; at the end none of them has asked a foreign server for anything, or met an error."""
     windows = []
 
-    def make(window=(), **query):
-        windows.append(Reader(browser, site.home, **dict(window)))
+    def make(**query):
+        windows.append(Reader(browser, site.home))
         return windows[-1].open(**query)
 
     yield make

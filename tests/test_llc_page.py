@@ -349,8 +349,8 @@ def visit(browser, site):
 
     windows = []
 
-    def make(query=(), window=(), **values):
-        windows.append(Lab(browser, site.home, **dict(window)))
+    def make(query=(), **values):
+        windows.append(Lab(browser, site.home))
         return windows[-1].open(query, **values).find()
 
     yield make

@@ -355,8 +355,8 @@ def visit(browser, site):
 
     from test_page import PIXELS
 
-    def make(query=(), window=(), home=site.home, **values):
-        windows.append(Window(browser, home, **dict(window)))
+    def make(query=(), viewport=(1400, 850), home=site.home, **values):
+        windows.append(Window(browser, home, viewport=viewport))
         return windows[-1].open(query, **values)
 
     yield make
@@ -439,7 +439,7 @@ def test_restart_takes_the_new_settings_and_stop_ends_the_race(visit):
 
 @pytest.mark.browser
 def test_axe_finds_no_barrier_on_the_networks_page(visit):
-    window = visit(FAST | {"theme": "dark"}, {"viewport": {"width": 1024, "height": 640}})
+    window = visit(FAST | {"theme": "dark"}, (1024, 640))
     window.press("run")
     window.shows("done")
     assert window.barriers() == []
@@ -448,7 +448,7 @@ def test_axe_finds_no_barrier_on_the_networks_page(visit):
 @pytest.mark.browser
 def test_in_a_frame_the_page_has_no_bar_and_its_race_runs(visit):
     query = {name: text for name, text in FAST.items() if name != "page"} | {"widget": "networks", "figures": "loss,matched"}
-    window = visit(query, {"viewport": {"width": 900, "height": 480}})
+    window = visit(query, (900, 480))
     assert not window.page.locator("header").is_visible() and window.page.locator("figure.cell").count() == 2
     window.press("run")
     window.shows("done, 3 epochs")

@@ -98,19 +98,30 @@ def serving(*options: str):
 
 
 class Visitor:
-    """A browser window on the lab: what it shows, and what it asks for."""
+    """A browser window on the lab: what it shows, and what it asks for.
 
-    def __init__(self, browser, home: str, **options):
-        self.home, self.context = home, browser.new_context(**{"viewport": {"width": 1400, "height": 850}, **options})
+    A tab of the one profile, whose scripts are compiled already; own: of a profile of its own, as of somebody who was never here. Asked for less
+    motion a run stands still at its end, instead of being played while a test looks at something else.
+    """
+
+    def __init__(self, browser, home: str, *, own: bool = False, viewport: tuple[int, int] = (1400, 850), motion: bool = False):
+        self.home, self.context, self.own = home, browser.new_context() if own else browser.contexts[0], own
         self.context.set_default_timeout(PATIENCE)
-        self.foreign, self.errors, self.sent = [], [], []
-        local = (urllib.parse.urljoin(home, "/"), "data:", "blob:")
-        self.context.on("request", lambda request: None if request.url.startswith(local) else self.foreign.append(request.url))
-        self.context.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        self.context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        self.pages, self.foreign, self.errors, self.sent = [], [], [], []
         self.page = self.context.new_page()
-        self.page.on("websocket", lambda web: web.on("framesent", lambda frame: self.sent.append(frame)))
-        self.page.on("dialog", lambda dialog: (self.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.set_viewport_size(dict(zip(("width", "height"), viewport, strict=True)))
+        self.page.emulate_media(reduced_motion="no-preference" if motion else "reduce")
+        self.watch(self.page)
+
+    def watch(self, page):
+        self.pages.append(page)
+        local = (urllib.parse.urljoin(self.home, "/"), "data:", "blob:")
+        page.on("request", lambda request: None if request.url.startswith(local) else self.foreign.append(request.url))
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("websocket", lambda web: web.on("framesent", lambda frame: self.sent.append(frame)))
+        page.on("dialog", lambda dialog: (self.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("popup", self.watch)
 
     def stop(self):
         """Stop what runs: else it goes on for the time that a tab has to come back."""
@@ -120,7 +131,13 @@ class Visitor:
             self.page.wait_for_selector(".lab[data-running=false]")
 
     def close(self):
-        self.context.close()
+        if self.own:
+            self.context.close()
+        else:
+            if self.page.url.startswith(self.home):
+                self.page.evaluate("localStorage.clear()")
+            for page in self.pages:
+                page.close()
         assert self.foreign == [], "requests that left the machine"
         assert self.errors == []
 
@@ -400,7 +417,7 @@ def test_every_landscape_and_every_optimiser_draws(lab):
 
 
 def test_who_asks_for_less_motion_finds_the_run_at_its_end_and_standing_still(browser, site):
-    window = Visitor(browser, site.home, reduced_motion="reduce").open()
+    window = Visitor(browser, site.home).open()
     clock = window.page.locator(".clock")
     assert clock.inner_text().startswith("step 200 of 200")
     window.page.locator(".play").click()  # who asks for it gets it
@@ -424,6 +441,7 @@ def test_nothing_moves_while_sliders_do(lab):
     ):
         with lab.change():
             lab.slider(name).press(key)
+        lab.page.locator(".noise .below", has_text="of the box").wait_for()  # the longest words, and the last
         for place, box in lab.boxes().items():
             if max(abs(a - b) for a, b in zip(box, before[place], strict=True)) > 0.6:  # pixels; a formula's height differs by a tenth
                 moved.setdefault(place, (name, key, before[place], box))
@@ -743,7 +761,7 @@ def test_a_slider_ends_where_it_was_left_however_the_server_was_started(browser,
 
 
 def test_many_who_open_the_page_at_once_all_get_its_final_picture_and_every_panel(browser, site):
-    windows = [Visitor(browser, site.home, reduced_motion="reduce") for _ in range(3)]
+    windows = [Visitor(browser, site.home) for _ in range(3)]
     for window in windows:
         window.page.goto(site.home + LANDSCAPE, wait_until="commit")
     for window in windows:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_state import runs, values_of
 
 from app import landscapelab as lab
-from app.estimates import FRAMES, estimates
+from app.estimates import FRAMES, _kept, estimates
 from app.landscapelab import Bayes, Estimate, Lab, controls, decode, encode, shape
 from app.picture import BAND, BINS, SHOWN, picture, plain, results
 from dynamics import GD, MALA, NGD, RULES, SGD, At, Finite, Online, Posterior, Simulation, Uniform
@@ -391,6 +391,7 @@ def test_every_control_says_what_it_is():
 
 
 def frames(state: Lab) -> list[tuple[dict, dict]]:
+    _kept.clear()
     return [(arrays, strict(arrays["meta"])) for arrays in estimates(state)]
 
 
@@ -421,6 +422,19 @@ def test_the_running_estimate_only_grows_longer():
     *_, (before, _), (after, _) = frames(Lab(estimate=Estimate(draws=2000, chains=4)))
     for name in ("x", "low", "middle", "high"):
         np.testing.assert_array_equal(after[name][: len(before[name])], before[name])
+
+
+def test_a_finished_estimate_stays_in_one_frame_while_only_the_optimisers_change():
+    state = Lab(estimate=Estimate(draws=400, chains=4))
+    *_, (whole, _) = frames(state)
+    run = dataclasses.replace(state.run, rule=NGD(lr=0.01), steps=40, n=50)
+    (again,) = estimates(dataclasses.replace(state, run=run, rival=None))
+    assert all(np.array_equal(again[name], whole[name]) for name in whole)
+    for other in (
+        dataclasses.replace(state, run=dataclasses.replace(run, seed=7)),
+        dataclasses.replace(state, estimate=Estimate(draws=400, chains=5)),
+    ):
+        assert len(list(estimates(other))) > 10
 
 
 @pytest.mark.parametrize(("landscape", "point", "says"), [(DoubleWell(), 2, "barrier: K has a maximum here"), (Ring(), 1, "centre: K has a maximum")])

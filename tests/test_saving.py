@@ -29,7 +29,7 @@ def saved(page, kind: str) -> bytes:
     [("llc", (".png", ".svg", ".pdf", ".csv")), ("dln", (".png", ".csv")), ("networks", (".csv",)), ("landscape", (".gif", ".html"))],
 )
 def test_what_is_in_view_is_saved_as_what_the_menu_names(browser, site, name, chosen):
-    window = Visitor(browser, site.home, accept_downloads=True)
+    window = Visitor(browser, site.home)
     window.page.goto(f"{site.home}?{'&'.join(f'{key}={value}' for key, value in PAGES[name].items())}")
     window.page.locator(".lab[data-drawn]").wait_for()
     if name == "networks":
