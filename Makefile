@@ -26,11 +26,11 @@ serve: $(VENV)/.serve
 	@$(PY) -m dynamics.warm
 	$(PY) -m panel serve serve.py --address $(ADDRESS) --port $(PORT) --unused-session-lifetime 60000 $(SHOW) $(ARGS)
 
-# First what computes, then what waits for a browser, which wants the cores for itself; 5 is pytest's word for "ARGS choose none of these".
+# First what computes, then what waits for a browser; 5 is pytest's word for "ARGS choose none of these".
 test: $(VENV)/.test
 	@$(PY) -m dynamics.warm
 	$(PY) -m pytest -n 2 --dist loadfile -m "not browser" $(ARGS) || [ $$? -eq 5 ]
-	$(PY) -m pytest -m browser $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest -n 2 --dist loadfile -m browser $(ARGS) || [ $$? -eq 5 ]
 
 bench: $(VENV)/.bench
 	@for script in tests/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

@@ -478,7 +478,7 @@ def test_play_pause_step_scrub_and_keys_move_the_clock_and_cost_the_server_nothi
     page.wait_for_timeout(150)
     assert lab.step == stopped > 5
     told = [frame for frame in map(str, lab.sent[sent:]) if "events" in frame]
-    assert [frame for frame in told if "inner_height" not in frame] == []  # heights follow words that come late
+    assert [frame for frame in told if "inner_" not in frame] == []  # sizes follow words and figures that come late
 
 
 # steps a second of a run that is played, by the clock of its frames, so that it does not matter how many of them a busy browser leaves out
@@ -731,12 +731,12 @@ def test_sessions_go_when_their_windows_close(browser, inside):
     def left():
         end = time.perf_counter() + 180
         while set(found := census()) - {"Document"} and time.perf_counter() < end:
-            time.sleep(0.5)
+            time.sleep(3)  # a census takes a second
         return found
 
-    pages, base = ["landscape", "escape", "networks", "llc", "dln"], left()
-    windows = [Visitor(browser, inside.home) for _ in pages]
-    for window, page in zip(windows, pages, strict=True):
+    small = ["landscape&n=100", "escape&x.count=3&y.count=3&n=100&steps=40", "networks", "llc&model=Quadratic&draws=400&burn_in=100", "dln&t.eps=0.3"]
+    base, windows = left(), [Visitor(browser, inside.home) for _ in small]
+    for window, page in zip(windows, small, strict=True):
         window.page.goto(f"{inside.home}?page={page}")
         window.page.wait_for_selector(".lab[data-drawn]")
     opened = census()
