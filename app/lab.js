@@ -223,10 +223,10 @@ export function render({model, view}) {
     story.replaceChildren(...choices.map(([value, text]) => element("option", {value, text, selected: value === chosen})))
     card.hidden = !claim
     if (!claim) return fit()
-    card.className = `card ${ok == null ? "" : ok ? "holds" : "fails"}`
+    card.className = `card ${ok == null ? "" : ok ? "holds" : "fails"} ${figure && !model.widget ? "pictured" : ""}`
     const said = verdict == null ? "Computing …" : ok == null ? "Cannot be told. " : ok ? "✓ Holds in this run. " : "✗ Does not hold in this run. "
     if (model.widget) {
-      const open = card.querySelector("details")?.open
+      const open = card.querySelector("details")?.open || Boolean(figure && !card.querySelector("img")) // what is new in it is shown
       return card.replaceChildren(element("details", {open, ontoggle: fit}, element("summary", {}, element("b", {text: verdict == null ? said : said.replace(/\. $/, "")}), element("span", {class: "cite", text: `· ${cite}`})),
         element("p", {class: "claim", text: `“${claim}”`}), element("p", {class: "verdict", text: verdict ?? ""}), ...(note ? [element("p", {class: "note", text: note})] : []),
         ...(figure ? [element("div", {class: "whole"}, element("img", {src: figure, alt: `${verdict}`}))] : []))), fit()

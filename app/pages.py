@@ -205,7 +205,7 @@ def _whole(name: str) -> Judged:
     preset = PRESETS[name]
     result = preset.run if isinstance(preset.run, Posterior) else preset.run.run()
     with tempfile.TemporaryDirectory() as folder:
-        draw(result, f"{folder}/figure.svg", "matplotlib", preset.title)
+        draw(result, f"{folder}/figure.svg", "matplotlib", small=True)
         image = base64.b64encode(pathlib.Path(folder, "figure.svg").read_bytes()).decode()
     return Judged(judge(preset, result), f"data:image/svg+xml;base64,{image}")
 

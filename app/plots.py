@@ -51,14 +51,20 @@ PAGE = """<!DOCTYPE html>
 """
 
 
-def draw(result, path: str, backend: str, title: str = "") -> None:
-    """Write the figure of a result to `path`: "matplotlib" by its suffix, "bokeh" as a page that needs no network."""
+def draw(result, path: str, backend: str, title: str = "", small: bool = False) -> None:
+    """Write the figure of a result to `path`: "matplotlib" by its suffix, "bokeh" as a page that needs no network.
+
+    small: panels alone, for a page that says the rest; else with the Python that gives the run.
+    """
     parts = panels(result)
     columns = 3 if len(parts) == 3 else min(len(parts), 2)
     layout = _styled(hv.Layout(parts).cols(columns), {}, {}, shared_axes=False)
     if backend == "matplotlib":
         figure = hv.render(layout.opts(backend="matplotlib", sublabel_format=""), backend="matplotlib")
-        _arrange(figure, len(parts), columns, title, textwrap.wrap(_call(result), 60 * columns))
+        if small:
+            _arrange(figure, len(parts), columns, "", [], (10.4 / columns, 2.6))
+        else:
+            _arrange(figure, len(parts), columns, title, textwrap.wrap(_call(result), 60 * columns))
         figure.savefig(path, dpi=140, facecolor="white")
     else:
         script, body = components(hv.render(layout, backend="bokeh"))
@@ -68,11 +74,13 @@ def draw(result, path: str, backend: str, title: str = "") -> None:
             file.write(PAGE.format(**words, library=(static_path() / "js" / "bokeh.min.js").read_text(encoding="utf-8"), script=script, body=body))
 
 
-def _arrange(figure, panels: int, columns: int, title: str, lines: list[str]) -> None:
-    """Put panels of equal size on a grid under the title: HoloViews' own layout gives a panel with a log axis or a colour bar another size."""
+def _arrange(figure, panels: int, columns: int, title: str, lines: list[str], panel: tuple[float, float] = (5.6, 3.7)) -> None:
+    """Put panels of equal size (inches, with their margins) on a grid under the title: HoloViews' own layout gives one with a log axis or a
+    colour bar another size."""
     rows = -(-panels // columns)
     head = 0.3 + 0.35 * bool(title) + 0.2 * len(lines)
-    width, height = 5.6 * columns, 3.7 * rows + head
+    across, up = panel
+    width, height = across * columns, up * rows + head
     figure.set_size_inches(width, height)
     mains = figure.axes[:panels] if panels == len(figure.axes) else [axes for axes in figure.axes if axes.get_position().width > 0.1]
     bars = [axes for axes in figure.axes if axes not in mains]
@@ -82,12 +90,12 @@ def _arrange(figure, panels: int, columns: int, title: str, lines: list[str]) ->
     for place, main in enumerate(mains):
         row, column = divmod(place, columns)
         bar = next((bar for bar, owner in owners.items() if owner is main), None)
-        left, bottom = (5.6 * column + 0.8) / width, (3.7 * (rows - 1 - row) + 0.65) / height
+        left, bottom = (across * column + 0.8) / width, (up * (rows - 1 - row) + 0.65) / height
         main.set_aspect("auto")
-        main.set_position([left, bottom, (3.9 if bar else 4.5) / width, 2.6 / height])
+        main.set_position([left, bottom, (across - (1.7 if bar else 1.1)) / width, (up - 1.1) / height])
         if bar:
             bar.set_aspect("auto")
-            bar.set_position([left + 4.0 / width, bottom, 0.12 / width, 2.6 / height])
+            bar.set_position([left + (across - 1.6) / width, bottom, 0.12 / width, (up - 1.1) / height])
     figure.text(0.8 / width, 1 - 0.45 / height, title, fontsize=15, weight="bold")
     top = height - 0.3 - 0.35 * bool(title)
     for i, line in enumerate(lines):

@@ -282,8 +282,8 @@ class Stage {
     const few = (value, beside = 0) => Math.abs(value) < 1e-12 * Math.abs(beside) ? "0" : short(+value.toPrecision(3)) // else rounding
     if (meta.of === "K") return ["K alone is given: no model, so neither Fisher matrix nor noise"]
     if (meta.dim === 1) return [`at ${few(x)}: H ${few(H[0], G[0])}, BΣ ${few(S[0], H[0])}, G ${few(G[0], H[0])}${vy && H[0] ? `, ${ratio} = ${over(S[0], H[0])}` : ""}`]
-    const values = matrix => { const [a, b] = eigen(matrix).values; return `${short(a)}, ${Math.abs(b) < 1e-9 * Math.abs(a) ? 0 : short(b)}` }
-    const lines = [`eigenvalues: ${values(H)} · ${values(G)} · ${values(S)}`]
+    const values = matrix => { const [a, b] = eigen(matrix).values; return `${few(a)}, ${Math.abs(b) < 1e-9 * Math.abs(a) ? 0 : few(b)}` }
+    const lines = [`eigenvalues H ${values(H)} · BΣ ${values(S)} · G ${values(G)}`]
     const {values: [most], angle} = eigen(S), [c, s] = [Math.cos(angle), Math.sin(angle)]
     const along = ([a, b, d]) => a * c * c + 2 * b * c * s + d * s * s, across = ([a, b, d]) => a * s * s - 2 * b * c * s + d * c * c
     if (most > 0 && vy && along(H)) lines.push(`${ratio} = ${over(along(S), along(H))} along the noise, ${over(Math.abs(across(S)) < 1e-9 * most ? 0 : across(S), across(H))} across (H ${few(across(H))})`)
