@@ -7,6 +7,7 @@ import json
 import logging
 import pathlib
 import random
+import re
 import shutil
 import tempfile
 import threading
@@ -423,14 +424,34 @@ def formulas(state: Lab) -> list[str]:
     return lines
 
 
+SIGNS = {
+    r"\b(lambda|eta|rho|beta|eps)(?=\b|_)": lambda found: {"lambda": "λ", "eta": "η", "rho": "ρ", "beta": "β", "eps": "ε"}[found[1]],
+    r"\b([wxk])([0-2])\b|λ_([12])": lambda found: (found[1] or "λ") + "₀₁₂"[int(found[2] or found[3])],
+    r"\^([2-6])(?!\d)": lambda found: "⁰¹²³⁴⁵⁶"[int(found[1])],
+    r"\bint (?=\()": lambda found: "∫",
+    r"(?<=[\s(^=\[])-(?=[\w(])|(?<=\d)-(?=1/)|(?<= )-(?= )": lambda found: "−",
+}
+
+
+def written(text: str) -> str:
+    """A preset's words as a page writes them: on a terminal they have to do without Greek letters and raised figures.
+
+    >>> written("lambda_1 - lambda_2 at w1^2 = -eta H")
+    'λ₁ − λ₂ at w₁² = −η H'
+    """
+    for pattern, sign in SIGNS.items():
+        text = re.sub(pattern, sign, text)
+    return text
+
+
 def story(state: Lab, found: Judged | None = None) -> dict:
     """What to choose from, and the chosen preset's claim with its verdict."""
     choices = [["", "Free play, or a figure …"], *([name, preset.title] for name, preset in PRESETS.items())]
     if not state.preset:
         return {"choices": choices, "chosen": ""}
     preset = PRESETS[state.preset]
-    card = {"choices": choices, "chosen": state.preset, "cite": preset.cite, "claim": preset.claim, "note": preset.note}
-    return card | ({} if found is None else {"ok": found.verdict.ok, "verdict": found.verdict.text, "figure": found.figure})
+    card = {"choices": choices, "chosen": state.preset, "cite": preset.cite, "claim": written(preset.claim), "note": written(preset.note)}
+    return card | ({} if found is None else {"ok": found.verdict.ok, "verdict": written(found.verdict.text), "figure": found.figure})
 
 
 SURPRISES = (

@@ -110,7 +110,7 @@ def title(text: str) -> None:
 
 
 def row(name: str, microseconds: float, *others: tuple[str, float]) -> None:
-    ratios = "  ".join(f"{other} {value / microseconds:7.1f}x" for other, value in others if value == value)
+    ratios = "  ".join(f"{other} {value / microseconds:7.2f}x" for other, value in others if value == value)
     print(f"{name:46s} {microseconds:10.1f} us   {ratios}", flush=True)
 
 
@@ -190,7 +190,7 @@ def lenet(steps: int = 5) -> None:
         row(name, chains(ModuleTarget(model, cross_entropy, x, y, dict(model.named_parameters()), {}, mapped), SGLD(EPS), steps, 128), loop)
 
 
-def large(steps: int = 5) -> None:
+def large(steps: int = 15) -> None:
     title("Deep linear network of 1,000,000 weights, 500-500-500-500-500, batch 500 (demand: 1.15x devinterp, 1.2x of the products)")
     model = DLN((500,) * 5).build(0)
     x = torch.randn(5000, 500, generator=torch.Generator().manual_seed(0))

@@ -611,7 +611,7 @@ def test_presets_show_their_claim_and_what_this_run_says_about_it(lab):
               return new URLSearchParams(location.search).get("preset") === name && text.includes(cite) && text.includes(claim)
                 && /(Holds|Does not hold|Cannot be told)/.test(text)
                 && verdict.length > 20 }""",  # in one look: the card changes while the run goes on
-            arg=[name, PRESETS[name].cite, PRESETS[name].claim],
+            arg=[name, PRESETS[name].cite, app.pages.written(PRESETS[name].claim)],
         )
         if name == many:
             assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
