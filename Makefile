@@ -26,11 +26,10 @@ serve: $(VENV)/.serve
 	@$(PY) -m dynamics.warm
 	$(PY) -m panel serve serve.py --address $(ADDRESS) --port $(PORT) --unused-session-lifetime 60000 $(SHOW) $(ARGS)
 
-# First what computes, then what waits for a browser; 5 is pytest's word for "ARGS choose none of these".
+# A file's tests run in one process: what several of them only look at is computed once.
 test: $(VENV)/.test
 	@$(PY) -m dynamics.warm
-	$(PY) -m pytest -n 2 --dist loadfile -m "not browser" $(ARGS) || [ $$? -eq 5 ]
-	$(PY) -m pytest -n 2 --dist loadfile -m browser $(ARGS) || [ $$? -eq 5 ]
+	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.bench
 	@for script in tests/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

@@ -429,7 +429,7 @@ SIGNS = {
     r"\b([wxk])([0-2])\b|λ_([12])": lambda found: (found[1] or "λ") + "₀₁₂"[int(found[2] or found[3])],
     r"\^([2-6])(?!\d)": lambda found: "⁰¹²³⁴⁵⁶"[int(found[1])],
     r"\bint (?=\()": lambda found: "∫",
-    r"(?<=[\s(^=\[])-(?=[\w(])|(?<=\d)-(?=1/)|(?<= )-(?= )": lambda found: "−",
+    r"(?<=[\s(^=\[])-(?=[\w(∫])|(?<=\d)-(?=1/)|(?<= )-(?= )": lambda found: "−",
 }
 
 

@@ -83,6 +83,7 @@ def inside():
         unused_session_lifetime_milliseconds=10_000,  # it counts from the page, too, to its connection: on a slow machine that is not at once
         check_unused_sessions_milliseconds=200,
     )
+    site.server = server
     yield site.wait()
     server.stop()
 

@@ -242,11 +242,11 @@ def test_the_panel_comes_in_short_pieces_and_at_once_when_it_is_known(monkeypatc
 
 
 def test_the_exact_law_comes_in_short_pieces_one_optimiser_after_the_other(monkeypatch):
-    """Where a step of the law is longer than PAUSE it is a piece, and so is an eigenvalue: of 600 steps for the picture, for the shares, and back."""
+    """Where a step of the law is longer than PAUSE it is a piece, and so is an eigenvalue: 600 steps there, and 600 back."""
     monkeypatch.setattr(exact_panel, "PAUSE", -1.0)  # as if each were longer
     lab = Lab(replace(Lab().run, steps=600, landscape=DoubleWell(1.83, 1, 2)), NGD(lr=0.1, batch=20, damping=1.0))
     shown = list(exact_panel.exact(lab, np.arange(0, 601, 15)))
-    assert sum(found is None for found in shown) == 2 * (1 + 3 * 600 + 1)
+    assert sum(found is None for found in shown) == 2 * (1 + 2 * 600 + 1)
     first, both = (found for found in shown if found)
     assert "law-b" not in first and set(first) < set(both) and json.loads(both["meta"])["complete"]
     matrix = transfer(lab.run.landscape, lab.run.rule, exact_panel.CELLS, lab.run.data)
