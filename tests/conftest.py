@@ -77,14 +77,16 @@ def inside():
     server = pn.serve(
         {"serve": str(ROOT / "serve.py")},
         port=site.port,
+        server_id="inside",
         threaded=True,
         show=False,
         verbose=False,
         unused_session_lifetime_milliseconds=10_000,  # it counts from the page, too, to its connection: on a slow machine that is not at once
         check_unused_sessions_milliseconds=200,
     )
-    site.server = server
-    yield site.wait()
+    site.wait()
+    site.tornado = pn.state._servers["inside"][0]._tornado
+    yield site
     server.stop()
 
 

@@ -730,7 +730,7 @@ def test_sessions_go_when_their_windows_close(browser, inside, monkeypatch):
 
     def left():
         with monkeypatch.context() as patch:
-            patch.setattr(inside.server._tornado, "_unused_session_lifetime_milliseconds", 500)  # not while a page is on its way to its visitor
+            patch.setattr(inside.tornado, "_unused_session_lifetime_milliseconds", 500)  # not while a page is on its way to its visitor
             return gone()
 
     def gone():
