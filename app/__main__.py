@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from app import export
 from app.claims import claims
-from app.state import CHOICES, FRAME, LABS, _read_fields, change, link
+from app.state import FRAME, LABS, _read_fields, change, link
 from dynamics.observe import Result
 from dynamics.posterior import Posterior
 from dynamics.presets import PRESETS, Preset, escape, judge
@@ -286,7 +286,7 @@ def _lab(options):
         preset = PRESETS.get(query.get("preset", ""))
         alone = preset and set(query) <= {"v", "preset", *FRAME}
         lab, messages = (from_preset(preset.name), []) if alone else decode(query)
-    return preset, dataclasses.replace(lab, run=_change(lab.run, settings)), messages
+    return preset, dataclasses.replace(lab, run=change(lab.run, settings)), messages
 
 
 def _chosen(options) -> tuple[Preset | None, Simulation | Sweep | Posterior]:
@@ -303,7 +303,7 @@ def _chosen(options) -> tuple[Preset | None, Simulation | Sweep | Posterior]:
     if name == FREE:
         if quick:
             raise ValueError("--quick is for presets; set n and steps yourself, e.g. --set n=100 --set steps=50")
-        return None, _change(Simulation(), settings)
+        return None, change(Simulation(), settings)
     preset = PRESETS[name]
     return preset, with_settings(preset.quick if quick and preset.quick is not None else preset.run, settings)
 
@@ -319,17 +319,7 @@ def with_settings(run, settings: Sequence[str]):
                     f"{setting[:60]!r}: {run.parameter} takes the values {', '.join(map(str, run.values))} in this run; set something else"
                 )
         return dataclasses.replace(run, runs=tuple(with_settings(part, settings) for part in run.runs))
-    return _change(run, settings) if isinstance(run, Simulation) else _change_posterior(run, settings)
-
-
-def _change(run: Simulation, settings: Sequence[str]) -> Simulation:
-    """As `change`, which knows no rule `sgd`."""
-    for setting in settings:
-        kind, _, text = (part.strip() for part in setting.partition("="))
-        near = [name for name in CHOICES.get(kind, ()) if name.lower() == text.lower()]
-        if near and text not in near:
-            raise ValueError(f"{kind} = {text!r}; did you mean {near[0]}?")
-    return change(run, settings)
+    return change(run, settings) if isinstance(run, Simulation) else _change_posterior(run, settings)
 
 
 def _change_posterior(posterior: Posterior, settings: Sequence[str]) -> Posterior:

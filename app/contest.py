@@ -397,7 +397,8 @@ def sentence(found: Verdict, names: Sequence[str], what: str = "λ̂") -> str:
         return " and ".join(f"{value:.3g} ± {error:.1g} ({name})" for value, error, name in zip(pair.values, pair.errors, names, strict=True))
 
     equal, same = found
-    text = f"After {equal.epochs[0]:.0f} epochs {what} is {said(equal)}; training losses {equal.losses[0]:.2g} and {equal.losses[1]:.2g}. "
+    after = f"{equal.epochs[0]:.0f} epoch" + "s" * (round(equal.epochs[0]) != 1)
+    text = f"After {after} {what} is {said(equal)}; training losses {equal.losses[0]:.2g} and {equal.losses[1]:.2g}. "
     if min(equal.values) < 0 or (same and min(same.values) < 0):
         return text + f"{what} < 0: the chains find lower losses nearby, so that network is not at a minimum yet, and its {what} means nothing."
     if same is None:

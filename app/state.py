@@ -150,8 +150,9 @@ def _read_choice(kind, query, default, prefix=""):
         if isinstance(text, str) and text in choices:
             default = choices[text]()
         else:
-            near = difflib.get_close_matches(text[:LONGEST], choices, 1) if isinstance(text, str) else []
-            guess = f"; did you mean {near[0]}?" if near else ""
+            known = {choice.lower(): choice for choice in choices}
+            near = difflib.get_close_matches(text[:LONGEST].lower(), known, 1) if isinstance(text, str) else []
+            guess = f"; did you mean {known[near[0]]}?" if near else ""
             problems.append(Problem(f"{key} = {_short(text)}; choose one of {', '.join(choices)}{guess}", f"kept {type(default).__name__}"))
     value, found = _read_fields(default, query, prefix + PLACE[kind])
     return value, problems + found

@@ -120,7 +120,7 @@ def test_at_matched_loss_a_difference_that_only_comes_from_the_loss_is_gone():
     assert found.same.losses[0] == pytest.approx(math.exp(-5))
     assert found.same.values == pytest.approx((35, 35)) and found.same.epochs == pytest.approx((5, 5 / 3.1))
     text = sentence(found, ("SGD", "B"))
-    assert "35 ± 1 (SGD) and 87.5 ± 1 (B)" in text and text.endswith(
+    assert "After 5 epochs λ̂ is 35 ± 1 (SGD) and 87.5 ± 1 (B)" in text and text.endswith(
         "The difference is gone at the same loss: it only tells who has converged further."
     )
 
@@ -141,6 +141,7 @@ def test_the_sentence_says_what_both_comparisons_give(shift, fast, words):
 def test_a_negative_lambda_hat_is_called_meaningless_and_nothing_is_said_before_the_first_look():
     losses = np.exp(-np.arange(1.0, 4))
     assert sentence(verdict(History()), "AB") == ""
+    assert sentence(verdict(history(looks(losses[:1], [1]), looks(losses[:1], [2]))), "AB").startswith("After 1 epoch λ̂ is")
     assert "means nothing" in sentence(verdict(history(looks(losses, [-9, -8, -7]), looks(losses, [1, 2, 3]))), ("A", "B"))
     apart = verdict(history(looks(losses, [1, 2, 3]), looks(losses * 1e-3, [1, 2, 3])))
     assert apart.same is None and "no training loss in common" in sentence(apart, ("A", "B"))

@@ -148,6 +148,7 @@ def test_no_text_raises_and_what_comes_out_is_a_legal_run(query):
         ({"batch": "9" * 100_000}, SGD(), ["batch = '9999", "not a number"]),
         ({"noise": "loud"}, SGD(), ["noise = 'loud'", "choose one of batch, isotropic"]),
         ({"rule": "os.system"}, SGD(), ["rule = 'os.system'", "choose one of", "kept SGD"]),
+        ({"rule": "ngd"}, SGD(), ["rule = 'ngd'", "did you mean NGD?", "kept SGD"]),
         ({"lrr": "0.1"}, SGD(), ["lrr = '0.1'", "did you mean lr?", "left out"]),
         ({"p": "1"}, SGD(), ["p = '1'", "DoubleWell with SGD on Online data has no such value"]),
     ],
