@@ -1,7 +1,5 @@
 // The frame of the pages on networks: controls at the side, buttons and state on top, figures and texts below. What they show comes from Python.
 
-const SAVED = [[".png", "picture (PNG)"], [".svg", "drawing (SVG)"], [".pdf", "page (PDF)"], [".csv", "table (CSV)"]]
-
 export function render({model, view}) {
   const root = element("div", {class: `lab page ${model.page}`})
   root.append(element("style", {text: model.style}))
@@ -19,7 +17,7 @@ export function render({model, view}) {
   const buttons = element("div", {class: "row"})
   const meter = element("progress", {max: 1, value: 0, "aria-label": "Progress"})
   const state = element("output", {class: "state"})
-  const bar = element("div", {class: "bar"}, buttons, meter, state, saveMenu(model, SAVED))
+  const bar = element("div", {class: "bar"}, buttons, meter, state, saveMenu(model, model.kinds ?? []))
   const says = element("p", {class: "says", "aria-live": "polite"})
   const grid = element("div", {class: "grid"}), cells = {}
   alone(view)

@@ -6,6 +6,7 @@ import itertools
 import logging
 import pathlib
 import re
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -20,13 +21,14 @@ from tornado.ioloop import IOLoop
 
 from app import state
 from app.figures import lean
+from app.keeping import KINDS, kinds, recorded
 from app.live import Asked, Latest, jobs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
-SHEETS = {".png": "image/png", ".svg": "image/svg+xml", ".pdf": "application/pdf"}
+SHEETS = (".png", ".svg", ".pdf")  # drawn from what is shown
 HERE = pathlib.Path(__file__).parent
 FORMULA = "mjx-container { margin: .35em 0 !important; text-align: left !important; } p { margin: 0; } ol { margin: .3em 0; } li { margin: .6em 0; }"
 TABLE = (
@@ -122,6 +124,7 @@ class PageView(pn.custom.JSComponent):
     says = param.String(doc="one computed sentence on what is seen")
     status = param.Dict(default={}, doc="`text`; `share` of the work done (0 ... 1), or None; `running`; `drawn`: counts what was shown")
     query = param.String(doc="the link to this state")
+    kinds = param.List(doc="files that can be saved: [suffix, what it is]")
     file = param.Dict(default={}, doc="a file to save, see file_message()")
     notices = param.List(doc="messages about what could not be used")
     theme = param.String()
@@ -171,6 +174,7 @@ class Session(ABC):
             headings=list(self.headings),
             words=self.texts,
             notices=messages,
+            kinds=kinds(),
             style="\n".join((HERE / f"{part}.css").read_text() for part in ("lab", "page")),
             sizing_mode="stretch_width",
             margin=0,
@@ -257,18 +261,33 @@ class Session(ABC):
         return ""
 
     def keep(self, suffix: str) -> None:
-        """Make a file of what is shown and hand it to the browser: .csv, or .png, .svg, .pdf, which are drawn in a thread."""
+        """Make a file and hand it to the browser: of what is shown a table or, drawn in a thread, a picture; or all of the run, computed anew."""
         name = f"lambdascape-{self.page}{suffix}"
         if suffix == ".csv":
             text = self.table()
             if text:
-                self.save(name, text.encode(), "text/csv")
+                self.save(name, text.encode())
             else:
                 self.view.notices = ["There is nothing to save yet: run it first."]
         elif suffix in SHEETS:
             jobs().submit(self._drawn, self.sheet(), name, suffix)
+        elif suffix in dict(self.view.kinds):
+            link = urlencode({"page": self.page} | self.encode(self.value), safe=",")
+            threading.Thread(target=self._recorded, args=(link, name, suffix), daemon=True).start()
         else:
-            self.view.notices = [f"No file of the kind {suffix[:20]!r} is made; choose one of {', '.join(SHEETS)}, .csv"]
+            self.view.notices = [f"No file of the kind {suffix[:20]!r} is made; choose one of {', '.join(dict(self.view.kinds))}"]
+
+    def _recorded(self, link: str, name: str, suffix: str) -> None:  # in a thread, for as long as the run takes
+        try:
+            made = recorded(link, suffix, wanted=lambda: self.doc is not None)
+        except ValueError as error:
+            self.later(self._failed, str(error))
+        except Exception:
+            log.exception("a run could not be recorded")
+            self.later(self._failed)
+        else:
+            if made is not None:
+                self.later(self.save, name, made)
 
     def _drawn(self, draw: Callable, name: str, suffix: str) -> None:  # in a thread
         from app import paper
@@ -279,10 +298,10 @@ class Session(ABC):
             log.exception("a picture could not be drawn")
             self.later(self._failed)
         else:
-            self.later(self.save, name, made, SHEETS[suffix])
+            self.later(self.save, name, made)
 
-    def _failed(self) -> None:
-        self.view.notices = ["The picture could not be drawn. Save the table (CSV), or try again."]
+    def _failed(self, words: str = "The file could not be made. Save the table (CSV), or try again.") -> None:
+        self.view.notices = [words]
 
     # tools
 
@@ -318,9 +337,9 @@ class Session(ABC):
         self.drawn += 1
         self.view.status = {"text": text, "share": share, "running": running, "drawn": self.drawn}
 
-    def save(self, name: str, content: bytes, kind: str) -> None:
+    def save(self, name: str, content: bytes) -> None:
         """Hand a file to the browser."""
-        self.view.file = file_message(name, content, kind, next(self.files))
+        self.view.file = file_message(name, content, KINDS[pathlib.Path(name).suffix][1], next(self.files))
 
     # what happens
 

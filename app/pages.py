@@ -8,7 +8,6 @@ import logging
 import pathlib
 import random
 import re
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +27,10 @@ from app.estimates import estimates
 from app.exact import exact, key
 from app.export import save_lab
 from app.geometry import geometry
+from app.keeping import KINDS, kinds
 from app.landscapelab import Bayes, Lab, from_preset
 from app.live import IDLE, Abandoned, Latest, jobs
-from app.page import SHEETS, asked, deliver, escaped, file_message, looks, present, typeset
+from app.page import asked, deliver, escaped, file_message, looks, present, typeset
 from app.picture import picture, results
 from app.pondering import Ponderer
 from app.state import FRAME, _short
@@ -60,18 +60,6 @@ FIGURES = {  # name: (only for landscapes of so many variables, or 0; made with 
     "energy": (0, False, figures.free_energy),
     "finite": (0, False, figures.finite),
 }
-
-
-KINDS = {
-    ".png": "picture (PNG)",
-    ".svg": "drawing (SVG)",
-    ".pdf": "page (PDF)",
-    ".gif": "animation (GIF)",
-    ".mp4": "film (MP4)",
-    ".csv": "table (CSV)",
-    ".html": "widget without a server (HTML)",
-}
-MIME = SHEETS | {".gif": "image/gif", ".mp4": "video/mp4", ".csv": "text/csv", ".html": "text/html"}
 
 
 class LabView(pn.custom.JSComponent):
@@ -246,7 +234,7 @@ class Session:
             tex=formulas(self.state),
             story=story(self.state),
             notices=messages,
-            kinds=[[suffix, text] for suffix, text in KINDS.items() if suffix != ".mp4" or shutil.which("ffmpeg")],
+            kinds=kinds(),
             style=(HERE / "lab.css").read_text(),
             **looks(query),
             sizing_mode="stretch_width",
@@ -345,7 +333,7 @@ class Session:
 
     def keep(self, suffix: str) -> None:
         """Make a file of the state, in a thread, and hand it to the browser."""
-        if [suffix, KINDS.get(suffix)] in self.view.kinds:
+        if suffix in dict(self.view.kinds):
             jobs().submit(self._kept, self.state, suffix)
         else:
             self.view.notices = [f"No file of the kind {suffix[:20]!r} is made; choose one of {', '.join(KINDS)}"]
@@ -363,7 +351,7 @@ class Session:
             deliver(self, self.show, error)
         else:
             name = f"lambdascape-{state.preset or 'landscape'}{suffix}"
-            deliver(self, self._hand_over, file_message(name, made, MIME[suffix], next(self.version)))
+            deliver(self, self._hand_over, file_message(name, made, KINDS[suffix][1], next(self.version)))
 
     def _hand_over(self, message: dict) -> None:
         self.view.file = message

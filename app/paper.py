@@ -160,7 +160,7 @@ def _plate(axes, plate: Plate) -> None:
         getattr(axes, f"set_{name}label")(label, fontsize=8)
     axes.tick_params(labelsize=7.5)
     axes.minorticks_off()
-    axes.grid(visible=plate.grid, alpha=0.3, linewidth=0.6)
+    axes.grid(visible=plate.grid, **({"alpha": 0.3, "linewidth": 0.6} if plate.grid else {}))
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     for glyph, data in plate.glyphs:

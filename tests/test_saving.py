@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 from test_page import Visitor
 
+from app import keeping
+
 STARTS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF", ".gif": b"GIF89a", ".html": b"<!DOCTYPE html>"}
 PAGES = {
     "llc": {"page": "llc", "model": "Quadratic", "draws": "400", "burn_in": "100", "chains": "4", "figures": "lambda,law"},
@@ -26,7 +28,7 @@ def saved(page, kind: str) -> bytes:
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("name", "chosen"),
-    [("llc", (".png", ".svg", ".pdf", ".csv")), ("dln", (".png", ".csv")), ("networks", (".csv",)), ("landscape", (".gif", ".html"))],
+    [("llc", (".png", ".svg", ".pdf", ".csv")), ("dln", (".png", ".csv", ".gif")), ("networks", (".csv",)), ("landscape", (".gif", ".html"))],
 )
 def test_what_is_in_view_is_saved_as_what_the_menu_names(browser, site, name, chosen):
     window = Visitor(browser, site.home)
@@ -40,7 +42,7 @@ def test_what_is_in_view_is_saved_as_what_the_menu_names(browser, site, name, ch
     if name in ("llc", "dln"):
         window.page.locator(".lab[data-running=false]").wait_for()
     kinds = window.page.locator(".save option").evaluate_all("options => options.map(option => option.value).filter(Boolean)")
-    assert {".png", ".svg", ".pdf", ".csv"} <= set(kinds) and ({".gif", ".html"} <= set(kinds)) == (name == "landscape")
+    assert set(kinds) == set(dict(keeping.kinds()))
     for kind in chosen:
         content = saved(window.page, kind)
         if kind == ".csv":
@@ -62,3 +64,24 @@ def test_a_kind_that_the_menu_does_not_name_is_not_made(browser, site):
     window.page.get_by_text("choose one of .png").wait_for()
     assert saved(window.page, ".csv")  # the next one comes, and it is this one
     window.close()
+
+
+def test_a_run_that_cannot_be_recorded_gives_the_one_line_that_says_why():
+    with pytest.raises(ValueError, match=r"file\.xyz.* \.gif") as error:
+        keeping.recorded("page=llc", ".xyz", lambda: True)
+    assert "\n" not in str(error.value)
+    assert not keeping._one.locked()
+
+
+def test_one_run_is_recorded_at_a_time_and_none_for_a_visitor_who_has_left(monkeypatch):
+    monkeypatch.setattr(keeping, "LOOKS", 0.05)
+    found = []
+
+    def another():
+        with pytest.raises(ValueError, match="Try again"):
+            keeping.recorded("page=dln", ".gif", lambda: True)
+        found.append(True)
+        return False  # and this visitor leaves
+
+    assert keeping.recorded("page=networks&epochs=1000", ".gif", another) is None
+    assert found == [True] and not keeping._one.locked()
