@@ -153,8 +153,9 @@ export function render({model}) {
   const meter = element("progress", {max: 1, value: 0, "aria-label": "Progress"})
   const state = element("output", {class: "state"})
   const save = ["CSV", "SVG", "PNG"].map(kind => pushButton(kind, `Save the map as ${kind}`, () => saving[kind]()))
+  const more = saveMenu(model, model.kinds ?? [], "More …")
   const bar = element("div", {class: "bar"}, compute, back, cancel, meter, state)
-  const saves = element("span", {class: "saves"}, element("span", {class: "soft", text: "Save"}), ...save)
+  const saves = element("span", {class: "saves"}, element("span", {class: "soft", text: "Save"}), ...save, more)
 
   // maps
   const says = element("p", {class: "says", "aria-live": "polite"})
@@ -330,7 +331,7 @@ export function render({model}) {
     cancel.hidden = !running
     meter.hidden = !running
     meter.value = here ? numbers.step / numbers.of : 0
-    for (const button of save) button.disabled = !here || !numbers.step
+    for (const button of [...save, more]) button.disabled = !here || !numbers.step
     const cells = here ? `${whole(numbers.step)} of ${whole(numbers.of)} cells` : ""
     const progress = running ? `${cells}${numbers.left == null ? "" : `, about ${duration(numbers.left)} left`}` : unfinished ? `stopped at ${cells}` : here ? cells.replace(/ of .* /, " ") : ""
     const changed = problem ? problem : stale ? here ? `Settings changed; the map is of those before. Recomputing takes about ${duration(estimate)}.` : `The map of these settings takes about ${duration(estimate)}.` : ""

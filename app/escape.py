@@ -24,8 +24,9 @@ from tornado.ioloop import IOLoop
 
 from app import landscapelab as lab
 from app import state
+from app.keeping import kinds
 from app.live import Asked, Latest
-from app.page import asked, deliver, looks, present
+from app.page import Saver, asked, deliver, looks, present
 from dynamics import GD, NGD, RULES, SDE, SGD, Simulation, Uniform
 from dynamics.phase import Phase, PhaseFrame, boundary, noise_free, sharp, stable, stays, stiffness
 from landscapes import CATALOGUE, DoubleWell, Landscape, Polynomial, Range
@@ -492,6 +493,8 @@ class EscapeView(pn.custom.JSComponent):
     numbers = param.Dict(default={}, doc="the map so far, see numbers()")
     status = param.Dict(default={}, doc="running, stale: the controls have moved on; estimate in seconds; problem; query of the controls")
     csv = param.Dict(default={}, doc="a table that was asked for")
+    kinds = param.List(doc="other files that can be saved: [suffix, what it is]")
+    file = param.Dict(default={}, doc="a file to save, see page.file_message()")
     notices = param.List(doc="messages about what could not be used")
     theme = param.String()
     projector = param.Boolean()
@@ -508,8 +511,11 @@ class EscapeView(pn.custom.JSComponent):
         self.heard(data)
 
 
-class Session:
+class Session(Saver):
     """One visitor's escape lab: what the controls say (`value`), and what the map shows (`asked`), which may be an older value."""
+
+    page = "escape"
+    encode = staticmethod(encode)
 
     def __init__(self, query: dict[str, str]):
         self.value, messages = decode(query)
@@ -520,6 +526,7 @@ class Session:
         self.view = EscapeView(
             functools.partial(deliver, self, self.hear),
             notices=messages,
+            kinds=[kind for kind in kinds() if kind[0] not in (".csv", ".svg", ".png")],  # those the browser makes of what it shows
             **looks(query),
             style="\n".join((HERE / f"{part}.css").read_text() for part in ("lab", "escape")),
             sizing_mode="stretch_width",
@@ -627,6 +634,8 @@ class Session:
             self.tell()
         elif message.get("action") == "back" and self.asked:
             self.replace(self.asked)
+        elif isinstance(message.get("save"), str) and self.asked:
+            self.keep(message["save"])
         elif message.get("action") == "csv" and self.asked:
             self.downloads += 1
             self.view.csv = {"text": self.table(), "number": self.downloads}

@@ -143,7 +143,62 @@ class PageView(pn.custom.JSComponent):
         self.heard(data)
 
 
-class Session(ABC):
+class Saver:
+    """What hands files to the browser, of a session with `page`, `view`, `value`, `encode`, `sheet` and `table`."""
+
+    @functools.cached_property
+    def files(self) -> Iterator[int]:
+        return itertools.count()
+
+    def keep(self, suffix: str) -> None:
+        """Make a file and hand it to the browser: of what is shown a table or, drawn in a thread, a picture; or all of the run, computed anew."""
+        name = f"lambdascape-{self.page}{suffix}"
+        if suffix not in dict(self.view.kinds):
+            self.view.notices = [f"No file of the kind {suffix[:20]!r} is made; choose one of {', '.join(dict(self.view.kinds))}"]
+        elif suffix == ".csv":
+            text = self.table()
+            if text:
+                self.save(name, text.encode())
+            else:
+                self.view.notices = ["There is nothing to save yet: run it first."]
+        elif suffix in SHEETS:
+            jobs().submit(self._drawn, self.sheet(), name, suffix)
+        else:
+            link = urlencode({"page": self.page} | self.encode(self.value), safe=",")
+            threading.Thread(target=self._recorded, args=(link, name, suffix), daemon=True).start()
+
+    def _recorded(self, link: str, name: str, suffix: str) -> None:  # in a thread, for as long as the run takes
+        try:
+            made = recorded(link, suffix, wanted=lambda: self.doc is not None)
+        except ValueError as error:
+            deliver(self, self._failed, str(error))
+        except Exception:
+            log.exception("a run could not be recorded")
+            deliver(self, self._failed)
+        else:
+            if made is not None:
+                deliver(self, self.save, name, made)
+
+    def _drawn(self, draw: Callable, name: str, suffix: str) -> None:  # in a thread
+        from app import paper
+
+        try:
+            made = paper.written(draw(), suffix)
+        except Exception:
+            log.exception("a picture could not be drawn")
+            deliver(self, self._failed)
+        else:
+            deliver(self, self.save, name, made)
+
+    def _failed(self, words: str = "The file could not be made. Save the table (CSV), or try again.") -> None:
+        self.view.notices = [words]
+
+    def save(self, name: str, content: bytes) -> None:
+        """Hand a file to the browser."""
+        self.view.file = file_message(name, content, KINDS[pathlib.Path(name).suffix][1], next(self.files))
+
+
+class Session(Saver, ABC):
     """One visitor's page: holds the state, hears the browser, shows results.
 
     A page says what its state is (a frozen value), how it is read and written, which controls and figures it has, and what is computed for it.
@@ -159,7 +214,7 @@ class Session(ABC):
 
     def __init__(self, query: dict[str, str]):
         self.doc, self.loop = pn.state.curdoc, IOLoop.current(instance=False)
-        self.version, self.drawn, self.files = itertools.count(), 0, itertools.count()
+        self.version, self.drawn = itertools.count(), 0
         self.value, messages = self.read(query)
         only = [name for name in query.get("figures", "").split(",") if name in self.cells] or list(self.cells)
         made = {name: lean(self.cells[name].make()) for name in only}
@@ -211,17 +266,17 @@ class Session(ABC):
         """What decides which controls there are: the form is sent anew when it changes."""
         return type(value)
 
-    def opened(self) -> None:  # noqa: B027
+    def opened(self) -> None:
         """Called once the view is there."""
 
     def changed(self, before) -> None:
         """The state is new (`before` is None at the start): compute it."""
         self.latest(self.value)
 
-    def act(self, action: str) -> None:  # noqa: B027
+    def act(self, action: str) -> None:
         """A button was pressed."""
 
-    def left(self) -> None:  # noqa: B027
+    def left(self) -> None:
         """The tab has gone."""
 
     def moment(self, result) -> str:
@@ -260,49 +315,6 @@ class Session(ABC):
         """All that is shown as CSV text; empty while there is nothing."""
         return ""
 
-    def keep(self, suffix: str) -> None:
-        """Make a file and hand it to the browser: of what is shown a table or, drawn in a thread, a picture; or all of the run, computed anew."""
-        name = f"lambdascape-{self.page}{suffix}"
-        if suffix == ".csv":
-            text = self.table()
-            if text:
-                self.save(name, text.encode())
-            else:
-                self.view.notices = ["There is nothing to save yet: run it first."]
-        elif suffix in SHEETS:
-            jobs().submit(self._drawn, self.sheet(), name, suffix)
-        elif suffix in dict(self.view.kinds):
-            link = urlencode({"page": self.page} | self.encode(self.value), safe=",")
-            threading.Thread(target=self._recorded, args=(link, name, suffix), daemon=True).start()
-        else:
-            self.view.notices = [f"No file of the kind {suffix[:20]!r} is made; choose one of {', '.join(dict(self.view.kinds))}"]
-
-    def _recorded(self, link: str, name: str, suffix: str) -> None:  # in a thread, for as long as the run takes
-        try:
-            made = recorded(link, suffix, wanted=lambda: self.doc is not None)
-        except ValueError as error:
-            self.later(self._failed, str(error))
-        except Exception:
-            log.exception("a run could not be recorded")
-            self.later(self._failed)
-        else:
-            if made is not None:
-                self.later(self.save, name, made)
-
-    def _drawn(self, draw: Callable, name: str, suffix: str) -> None:  # in a thread
-        from app import paper
-
-        try:
-            made = paper.written(draw(), suffix)
-        except Exception:
-            log.exception("a picture could not be drawn")
-            self.later(self._failed)
-        else:
-            self.later(self.save, name, made)
-
-    def _failed(self, words: str = "The file could not be made. Save the table (CSV), or try again.") -> None:
-        self.view.notices = [words]
-
     # tools
 
     def fill(self, name: str, **columns: Sequence) -> None:
@@ -336,10 +348,6 @@ class Session(ABC):
         """How far the computation is."""
         self.drawn += 1
         self.view.status = {"text": text, "share": share, "running": running, "drawn": self.drawn}
-
-    def save(self, name: str, content: bytes) -> None:
-        """Hand a file to the browser."""
-        self.view.file = file_message(name, content, KINDS[pathlib.Path(name).suffix][1], next(self.files))
 
     # what happens
 

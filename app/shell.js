@@ -32,9 +32,9 @@ const remember = (query, frame = {}) => {
 const pushButton = (text, help, onclick, extra = {}) => element("button", {type: "button", title: help, "aria-label": /\p{L}{2}/u.test(text) ? null : help, onclick, text, ...extra})
 
 // what is in view as a file: the server makes it, the browser keeps it
-const saveMenu = (model, kinds) => {
-  const head = element("option", {value: "", text: "Save …"})
-  const busy = yes => { menu.disabled = yes; head.textContent = yes ? "Saving …" : "Save …" }
+const saveMenu = (model, kinds, name = "Save …") => {
+  const head = element("option", {value: "", text: name})
+  const busy = yes => { menu.disabled = yes; head.textContent = yes ? "Saving …" : name }
   const menu = element("select", {class: "save", title: "Save what is in view as a file", "aria-label": "Save as a file", onchange: () => { model.send_msg({save: menu.value}); menu.value = ""; busy(true) }},
     head, ...kinds.map(([value, text]) => element("option", {value, text})))
   model.on("notices", () => busy(false)) // it says why there is no file
