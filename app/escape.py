@@ -26,7 +26,7 @@ from app import landscapelab as lab
 from app import state
 from app.keeping import kinds
 from app.live import Asked, Latest
-from app.page import Saver, asked, deliver, looks, present
+from app.page import Alone, Saver, asked, deliver, looks, present
 from dynamics import GD, NGD, RULES, SDE, SGD, Simulation, Uniform
 from dynamics.phase import Phase, PhaseFrame, boundary, noise_free, sharp, stable, stays, stiffness
 from landscapes import CATALOGUE, DoubleWell, Landscape, Polynomial, Range
@@ -484,7 +484,7 @@ def table(value: EscapeLab, frame: PhaseFrame) -> str:
 # The page
 
 
-class EscapeView(pn.custom.JSComponent):
+class EscapeView(Alone, pn.custom.JSComponent):
     """The escape lab in the browser: controls, two maps, a word for each cell."""
 
     controls = param.List(doc="groups of fields, see controls()")

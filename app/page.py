@@ -104,7 +104,18 @@ class Cell(NamedTuple):
     make: Callable[[], figure]
 
 
-class PageView(pn.custom.JSComponent):
+class Alone:
+    """A component whose values hold no other component's."""
+
+    @classmethod
+    def _patch_datamodel_ref(cls, props, ref):
+        """Panel looks for such components in all models of the page, figures and all, whenever a value changes: some 20 ms each time."""
+        name = f"__ref:{ref}"
+        if name not in props.tags:
+            props.tags.append(name)
+
+
+class PageView(Alone, pn.custom.JSComponent):
     """The frame in the browser. Values come up as messages; everything it shows goes down as parameters and as columns of the figures' sources."""
 
     page = param.String(doc="its name in the address")

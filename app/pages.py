@@ -30,7 +30,7 @@ from app.geometry import geometry
 from app.keeping import KINDS, kinds
 from app.landscapelab import Bayes, Lab, from_preset
 from app.live import IDLE, Abandoned, Latest, jobs
-from app.page import asked, deliver, escaped, file_message, looks, present, typeset
+from app.page import Alone, asked, deliver, escaped, file_message, looks, present, typeset
 from app.picture import picture, results
 from app.pondering import Ponderer
 from app.state import FRAME, _short
@@ -62,7 +62,7 @@ FIGURES = {  # name: (only for landscapes of so many variables, or 0; made with 
 }
 
 
-class LabView(pn.custom.JSComponent):
+class LabView(Alone, pn.custom.JSComponent):
     """The lab in the browser: controls, player and figures. Values come up as messages; everything it shows goes down as parameters."""
 
     names = param.List(doc="the figures, in order: [name, only for so many variables or 0]")
