@@ -388,6 +388,14 @@ def verdict(
     return Verdict(equal, Pair(values.values, errors.values, (values.loss, values.loss), epochs.values))
 
 
+def counted(number: int, word: str) -> str:
+    """
+    >>> counted(1, "epoch"), counted(20, "epoch")
+    ('1 epoch', '20 epochs')
+    """
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
 def sentence(found: Verdict, names: Sequence[str], what: str = "λ̂") -> str:
     """What both comparisons give, in words; empty before the first look."""
     if found.equal is None:
@@ -397,8 +405,9 @@ def sentence(found: Verdict, names: Sequence[str], what: str = "λ̂") -> str:
         return " and ".join(f"{value:.3g} ± {error:.1g} ({name})" for value, error, name in zip(pair.values, pair.errors, names, strict=True))
 
     equal, same = found
-    after = f"{equal.epochs[0]:.0f} epoch" + "s" * (round(equal.epochs[0]) != 1)
-    text = f"After {after} {what} is {said(equal)}; training losses {equal.losses[0]:.2g} and {equal.losses[1]:.2g}. "
+    text = (
+        f"After {counted(round(equal.epochs[0]), 'epoch')} {what} is {said(equal)}; training losses {equal.losses[0]:.2g} and {equal.losses[1]:.2g}. "
+    )
     if min(equal.values) < 0 or (same and min(same.values) < 0):
         return text + f"{what} < 0: the chains find lower losses nearby, so that network is not at a minimum yet, and its {what} means nothing."
     if same is None:

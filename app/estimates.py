@@ -11,7 +11,7 @@ from app.picture import plain
 from dynamics import Finite
 
 FRAMES = 24
-KEPT = 64  # finished estimates, some 10 kB each
+KEPT = 64  # finished estimates
 
 _kept: dict[tuple, dict] = {}
 _keeping = threading.Lock()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 
 KINDS = {
@@ -18,6 +19,7 @@ KINDS = {
     ".html": ("widget without a server (HTML)", "text/html"),
 }
 LOOKS = 0.5  # seconds between two looks whether a file is still wanted
+LONGEST = 600  # seconds: the next one waits for it
 _one = threading.Lock()
 
 
@@ -30,7 +32,7 @@ def recorded(link: str, suffix: str, wanted: Callable[[], bool]) -> bytes | None
     """The run of a lab's link from its beginning, as a file; None as soon as it is no longer `wanted`.
 
     By `python -m app export` in a process of its own: it computes for as long as the run takes, and would hold up other visitors here.
-    Raises ValueError for what cannot be made, and while another is being made.
+    Raises ValueError for what cannot be made, what takes longer than LONGEST, and while another is being made.
     """
     if not _one.acquire(blocking=False):
         raise ValueError("Another animation or widget is being made on this server. Try again in a minute.")
@@ -39,6 +41,7 @@ def recorded(link: str, suffix: str, wanted: Callable[[], bool]) -> bytes | None
             path = pathlib.Path(folder, f"file{suffix}")
             command = [sys.executable, "-m", "app", "export", f"?{link}", "--out", str(path)]
             home = pathlib.Path(__file__).parent.parent
+            end = time.monotonic() + LONGEST
             with subprocess.Popen(command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
                 while True:
                     try:
@@ -48,6 +51,11 @@ def recorded(link: str, suffix: str, wanted: Callable[[], bool]) -> bytes | None
                         if not wanted():
                             process.kill()
                             return None
+                        if time.monotonic() > end:
+                            process.kill()
+                            raise ValueError(
+                                f"This run takes longer than {LONGEST / 60:g} minutes. Make it smaller, or export its link with python -m app export."
+                            ) from None
             if process.returncode:
                 raise ValueError(words.strip().rpartition("\n")[2].removeprefix("python -m app: ") or "The file could not be made.")
             return path.read_bytes()

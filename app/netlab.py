@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from app import landscapelab as lab
 from app import state
-from app.contest import PICTURES, SETS, Contest, History, Looks, Net, Racing, Verdict, missing, sentence, verdict
+from app.contest import PICTURES, SETS, Contest, History, Looks, Net, Racing, Verdict, counted, missing, sentence, verdict
 from app.live import Asked
 from app.netfigures import CELLS, WAITING, bottom, sources, spans, visible
 from app.page import Session as Base
@@ -265,7 +265,7 @@ def notes(contest: Contest) -> str:
     """What is compared, and what the numbers mean (Markdown with formulas)."""
     n, looks, (a, b) = contest.samples.n, contest.looks, names(contest)
     size = contest.net.model(contest.samples).size
-    start = f"after {contest.part} epochs of A, in a copy, without its momentum" if contest.part else "from the same first weights"
+    start = f"after {counted(contest.part, 'epoch')} of A, in a copy, without its momentum" if contest.part else "from the same first weights"
     whence = "n/log n" if looks.nbeta == "n/log n" else "devinterp 0.2: batch/log batch"
     return "\n\n".join(
         [
@@ -558,7 +558,7 @@ class Session(Base):
         """What runs, in words; the share that is done; whether it moves."""
         racing = self.racing
         if racing is None:
-            return f"{self.value.epochs} epochs of two networks, side by side", None, False
+            return f"{counted(self.value.epochs, 'epoch')} of two networks, side by side", None, False
         history, changed = racing.history, racing.contest != self.value
         epoch = history.rows[0][-1].epoch if history.rows[0] else 0.0
         reached, doing = f"epoch {epoch:.0f}/{racing.contest.epochs}", f" · {history.doing}" if history.doing else ""
@@ -571,7 +571,7 @@ class Session(Base):
                 pausing = racing.busy and not racing.measuring  # the piece of work in hand is finished first
                 return f"{'pausing' if pausing else 'paused'} at {reached}" + (doing if racing.measuring else "") + later, racing.share, False
             case "done":
-                return f"done, {racing.contest.epochs} epochs" + (doing if racing.measuring else again), None, racing.measuring
+                return f"done, {counted(racing.contest.epochs, 'epoch')}" + (doing if racing.measuring else again), None, racing.measuring
             case "failed":
                 return f"stopped at {reached}: {racing.why}", None, False
         return f"stopped at {reached}{again}", None, False

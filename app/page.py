@@ -162,11 +162,16 @@ class Saver:
         return itertools.count()
 
     def keep(self, suffix: str) -> None:
-        """Make a file and hand it to the browser: of what is shown a table or, drawn in a thread, a picture; or all of the run, computed anew."""
-        name = f"lambdascape-{self.page}{suffix}"
-        if suffix not in dict(self.view.kinds):
+        """Make a file of one of the kinds that the page offers, and hand it to the browser."""
+        if suffix in dict(self.view.kinds):
+            self.make(suffix)
+        else:
             self.view.notices = [f"No file of the kind {suffix[:20]!r} is made; choose one of {', '.join(dict(self.view.kinds))}"]
-        elif suffix == ".csv":
+
+    def make(self, suffix: str) -> None:
+        """Of what is shown a table or, drawn in a thread, a picture; or all of the run, computed anew."""
+        name = f"lambdascape-{self.page}{suffix}"
+        if suffix == ".csv":
             text = self.table()
             if text:
                 self.save(name, text.encode())

@@ -27,10 +27,10 @@ from app.estimates import estimates
 from app.exact import exact, key
 from app.export import save_lab
 from app.geometry import geometry
-from app.keeping import KINDS, kinds
+from app.keeping import kinds
 from app.landscapelab import Bayes, Lab, from_preset
 from app.live import IDLE, Abandoned, Latest, jobs
-from app.page import Alone, asked, deliver, escaped, file_message, looks, present, typeset
+from app.page import Alone, Saver, asked, deliver, escaped, looks, present, typeset
 from app.picture import picture, results
 from app.pondering import Ponderer
 from app.state import FRAME, _short
@@ -214,7 +214,7 @@ def chosen_figures(query: Mapping[str, str], messages: list[str]) -> frozenset[s
     return frozenset(set(names) - set(wrong)) or frozenset({"potential", "map", "density", "far", "shares", "near"})
 
 
-class Session:
+class Session(Saver):
     """One visitor's lab: holds the state, hears the browser, shows results."""
 
     def __init__(self, query: dict[str, str]):
@@ -331,12 +331,9 @@ class Session:
         elif message.get("action") == "surprise":
             self.replace(random.choice(SURPRISES))
 
-    def keep(self, suffix: str) -> None:
-        """Make a file of the state, in a thread, and hand it to the browser."""
-        if suffix in dict(self.view.kinds):
-            jobs().submit(self._kept, self.state, suffix)
-        else:
-            self.view.notices = [f"No file of the kind {suffix[:20]!r} is made; choose one of {', '.join(KINDS)}"]
+    def make(self, suffix: str) -> None:
+        """A file of the state, in a thread."""
+        jobs().submit(self._kept, self.state, suffix)
 
     def _kept(self, state: Lab, suffix: str) -> None:  # in a thread
         preset = PRESETS.get(state.preset)
@@ -350,11 +347,7 @@ class Session:
             log.exception("a file could not be made")
             deliver(self, self.show, error)
         else:
-            name = f"lambdascape-{state.preset or 'landscape'}{suffix}"
-            deliver(self, self._hand_over, file_message(name, made, KINDS[suffix][1], next(self.version)))
-
-    def _hand_over(self, message: dict) -> None:
-        self.view.file = message
+            deliver(self, self.save, f"lambdascape-{state.preset or 'landscape'}{suffix}", made)
 
     def change(self, values: dict[str, str]) -> None:
         """New values from the form; what is wrong keeps its value, and a notice says so."""

@@ -211,6 +211,13 @@ class Visitor:
 
     # looking
 
+    def quiet(self):
+        """Wait until nothing is sent any more: figures that come late tell their sizes."""
+        before = -1
+        while before != len(self.sent):
+            before = len(self.sent)
+            self.page.wait_for_timeout(300)
+
     def painted(self):
         """Wait until what was changed is on the screen, and what watches sizes has seen it."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))))")
@@ -454,6 +461,7 @@ def test_nothing_moves_while_sliders_do(lab):
 def test_play_pause_step_scrub_and_keys_move_the_clock_and_cost_the_server_nothing(lab):
     page = lab.page
     page.wait_for_selector(".lab[data-estimated][data-geometry]")
+    lab.quiet()
     sent = len(lab.sent)
     assert lab.step == 0
     page.get_by_label("One frame on (.)").click()
@@ -478,7 +486,7 @@ def test_play_pause_step_scrub_and_keys_move_the_clock_and_cost_the_server_nothi
     page.wait_for_timeout(150)
     assert lab.step == stopped > 5
     told = [frame for frame in map(str, lab.sent[sent:]) if "events" in frame]
-    assert [frame for frame in told if "inner_" not in frame] == []  # sizes follow words and figures that come late
+    assert [frame for frame in told if "inner_height" not in frame] == []  # heights follow words that come late
 
 
 # steps a second of a run that is played, by the clock of its frames, so that it does not matter how many of them a busy browser leaves out
@@ -739,7 +747,13 @@ def test_sessions_go_when_their_windows_close(browser, inside, monkeypatch):
             time.sleep(1.5)  # a census takes a second
         return found
 
-    small = ["landscape&n=100", "escape&x.count=3&y.count=3&n=100&steps=40", "networks", "llc&model=Quadratic&draws=400&burn_in=100", "dln&t.eps=0.3"]
+    small = [
+        "landscape&n=100",
+        "escape&x.count=3&y.count=3&n=100&steps=40",
+        "networks",
+        "llc&model=Quadratic&draws=400",
+        "dln&t.steps=400",
+    ]
     base, windows = left(), [Visitor(browser, inside.home) for _ in small]
     for window, page in zip(windows, small, strict=True):
         window.page.goto(f"{inside.home}?page={page}")

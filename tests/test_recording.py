@@ -8,7 +8,10 @@ import itertools
 import numpy as np
 import pytest
 from bokeh.core.serialization import Deserializer
+from bokeh.document import Document
+from bokeh.model import Model
 from matplotlib.colors import to_hex
+from panel.io.state import set_curdoc
 from PIL import Image
 from test_standalone import Opened
 
@@ -285,3 +288,17 @@ def test_the_files_of_networks_show_their_figures_and_words(runs, browser, tmp_p
         opened.until(lambda: opened.page.get_attribute(".lab", "data-frame"))
         opened.until(lambda: opened.page.locator("canvas").count() >= len(session.plots) - len(session.view.hidden))
         assert opened.page.inner_text(".says") == session.view.says and opened.page.locator("math").count() > 0
+
+
+@pytest.mark.parametrize("page", ["landscape", "escape", "llc", "dln", "networks"])
+def test_a_value_of_a_page_is_set_without_a_look_at_the_models_of_its_figures(page, monkeypatch):
+    document = Document()
+    with set_curdoc(document):
+        session = PAGES[page]()({"page": page})
+        session.close()  # it need not compute
+        view = session.view
+        view.server_doc(document)
+        looked = []
+        monkeypatch.setattr(Model, "references", lambda model: looked.append(model) or set())
+        view.notices = ["as any other value"]
+    assert looked == [] and document.roots

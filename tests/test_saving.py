@@ -45,7 +45,7 @@ def test_what_is_in_view_is_saved_as_what_the_menu_names(browser, site, name, ch
         window.page.locator(".save").select_option(".csv")
         window.page.get_by_text("There is nothing to save yet").wait_for()
         window.page.get_by_role("button", name="▶ Run").click()
-        window.page.get_by_text("done, 1 epochs").wait_for()
+        window.page.get_by_text("done, 1 epoch").wait_for()
     if name in ("llc", "dln"):
         window.page.locator(".lab[data-running=false]").wait_for()
     if name == "escape":
@@ -94,3 +94,11 @@ def test_one_run_is_recorded_at_a_time_and_none_for_a_visitor_who_has_left(monke
 
     assert keeping.recorded("page=networks&epochs=1000", ".gif", another) is None
     assert found == [True] and not keeping._one.locked()
+
+
+def test_a_run_that_takes_too_long_is_ended_with_a_remedy(monkeypatch):
+    monkeypatch.setattr(keeping, "LOOKS", 0.05)
+    monkeypatch.setattr(keeping, "LONGEST", 0.0)
+    with pytest.raises(ValueError, match="longer than 0 minutes"):
+        keeping.recorded("page=networks&epochs=1000", ".gif", lambda: True)
+    assert not keeping._one.locked()
