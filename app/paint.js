@@ -27,6 +27,11 @@ Object.assign(PlotView.prototype, {
     this.compute_layout()
   },
 })
+// ... and keeps its size to itself: nobody at the server asks for it, and it changes with every label
+const {Plot} = Bokeh.require("models/plots/plot"), {setv} = Plot.prototype
+Plot.prototype.setv = function (changes, options) {
+  return setv.call(this, changes, "inner_width" in changes ? {...options, sync: false} : options)
+}
 const alone = view => Object.defineProperty(view, "layoutable_views", {
   get: () => Reflect.get(Object.getPrototypeOf(view), "layoutable_views", view).filter(child => !(child instanceof PlotView)),
 })

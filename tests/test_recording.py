@@ -11,7 +11,7 @@ from bokeh.core.serialization import Deserializer
 from bokeh.document import Document
 from bokeh.model import Model
 from matplotlib.colors import to_hex
-from panel.io.state import set_curdoc
+from panel.io.state import set_curdoc, state
 from PIL import Image
 from test_standalone import Opened
 
@@ -48,7 +48,9 @@ def recorded(page: str, most: int = recording.MOST, **more) -> tuple[object, Rec
 @pytest.fixture(scope="module")
 def runs():
     """A function: name of a lab -> (its session, its recording)."""
-    return functools.cache(recorded)
+    kept = functools.cache(recorded)
+    yield kept
+    kept.cache_clear()  # sessions, which other tests count
 
 
 def merged(frames, kind: str) -> dict:
@@ -293,12 +295,14 @@ def test_the_files_of_networks_show_their_figures_and_words(runs, browser, tmp_p
 @pytest.mark.parametrize("page", ["landscape", "escape", "llc", "dln", "networks"])
 def test_a_value_of_a_page_is_set_without_a_look_at_the_models_of_its_figures(page, monkeypatch):
     document = Document()
+    monkeypatch.setattr(state, "_views", {})  # nobody will close this window
     with set_curdoc(document):
         session = PAGES[page]()({"page": page})
         session.close()  # it need not compute
-        view = session.view
-        view.server_doc(document)
+        document.add_root(session.view.get_root(document))
         looked = []
         monkeypatch.setattr(Model, "references", lambda model: looked.append(model) or set())
-        view.notices = ["as any other value"]
+        session.view.notices = ["as any other value"]
     assert looked == [] and document.roots
+    monkeypatch.undo()
+    document.clear()  # Panel's style sheets know it, and all that it holds
