@@ -29,7 +29,7 @@ serve: $(VENV)/.serve
 # A file's tests run in one process: what several of them only look at is computed once.
 test: $(VENV)/.test
 	@$(PY) -m dynamics.warm
-	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(VENV)/.bench
 	@for script in tests/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

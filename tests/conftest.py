@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import shutil
+from collections import Counter
 
 import hypothesis
 import pytest
@@ -101,6 +102,12 @@ def browser(chromium, tmp_path_factory):
         profile = playwright.chromium.launch_persistent_context(tmp_path_factory.mktemp("profile"), executable_path=chromium, args=FLAGS)
         yield profile.browser
         profile.close()
+
+
+def pytest_collection_modifyitems(items):
+    """Files that open many pages come first: they take the longest and mostly wait, while others compute."""
+    opened = Counter(item.path for item in items if item.get_closest_marker("browser"))
+    items.sort(key=lambda item: -opened[item.path])
 
 
 @pytest.hookimpl(tryfirst=True)

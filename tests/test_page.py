@@ -709,10 +709,14 @@ def test_formulas_are_typeset_without_a_network(lab):
     assert "$" not in lab.page.locator(".formula").inner_text()
 
 
-@pytest.mark.parametrize(("landscape", "theme"), [("DoubleWell", "light"), ("Valley", "dark")])
-def test_axe_finds_no_barrier(visit, landscape, theme):
-    window = visit({"landscape": landscape, "theme": theme, "preset": "fig1-escape" if landscape == "DoubleWell" else ""})
-    assert window.barriers() == []
+def test_axe_finds_no_barrier(lab):
+    """In the light with the verdict of a preset, in the dark with the figures of two dimensions."""
+    with lab.change():
+        lab.page.locator(".story-choice").select_option("fig1-escape")
+    for theme in lab.themes():
+        if theme == "dark":
+            lab.choose("landscape", "Valley")
+        assert lab.barriers() == [], theme
 
 
 # Sessions, from inside
@@ -747,16 +751,16 @@ def test_sessions_go_when_their_windows_close(browser, inside, monkeypatch):
         assert set(found) <= {"Document"}, "somebody keeps what should have gone"
         return found["Document"]
 
-    small = [
-        "landscape&n=100",
+    small = [  # one figure each: all views and sessions
+        "landscape&figures=potential&n=100",
         "escape&x.count=3&y.count=3&n=100&steps=40",
-        "networks",
-        "llc&model=Quadratic&draws=400",
-        "dln&t.steps=400",
+        "networks&figures=loss",
+        "llc&figures=lambda&model=Quadratic&draws=400",
+        "dln&figures=loss&t.steps=400",
     ]
     base, windows = left(), [Visitor(browser, inside.home) for _ in small]
     for window, page in zip(windows, small, strict=True):
-        window.page.goto(f"{inside.home}?page={page}")
+        window.page.goto(f"{inside.home}?widget={page}")
         window.page.wait_for_selector(".lab[data-drawn]")
     opened = census()
     assert opened.pop("Document") >= 5 and opened == {"ServerSession": 5, "Session": 5, "View": 5}
@@ -779,8 +783,8 @@ def test_a_slider_ends_where_it_was_left_however_the_server_was_started(browser,
     window.close()
 
 
-def test_many_who_open_the_page_at_once_all_get_its_final_picture_and_every_panel(browser, site):
-    windows = [Visitor(browser, site.home) for _ in range(3)]
+def test_two_who_open_the_page_at_once_both_get_its_final_picture_and_every_panel(browser, site):
+    windows = [Visitor(browser, site.home) for _ in range(2)]
     for window in windows:
         window.page.goto(site.home + LANDSCAPE, wait_until="commit")
     for window in windows:
