@@ -5,11 +5,14 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 log = logging.getLogger(__name__)
 ANSWER = 0.5  # seconds to wait for the browser's word that a picture is on the screen
 AWAY = 1.0  # seconds until it is looked again whether the visitor is back
 IDLE = 0.18  # seconds without a newer request before the fine picture is computed
+POLITE = 1.0  # seconds that what follows a first result waits, in all, while another visitor waits for a first one
+GLANCE = 0.05  # seconds until it is looked again whether one does
 
 
 @functools.cache
@@ -40,7 +43,11 @@ class Latest:
     After a result of `work` that is a float, the next is computed only after so many seconds without a newer request; after one that
     `slow` says goes to the browser, only once `shown()` has been called (or `ANSWER` seconds have passed). A long piece of work may ask
     `stale` whether its result is still wanted, and raise `Abandoned`. While nobody is `present()`, no further piece is begun.
+    What a slider waits for comes first: while any `Latest` has not shown the first result of its newest value, the later ones of others wait, POLITE
+    seconds at most.
     """
+
+    hurried: ClassVar[set] = set()  # those whose first result is not there yet
 
     def __init__(
         self,
@@ -55,10 +62,13 @@ class Latest:
         self.phase = "free"  # free, busy, resting (may be interrupted), showing (may not)
         self.timer = None
         self.steps: Iterator = iter(())
+        self.politeness = POLITE
 
     def __call__(self, value) -> None:
         with self.lock:
             self.wanted = value
+            if self.phase != "closed":
+                self.hurried.add(self)
             if self.phase in ("free", "resting"):
                 self._go()
 
@@ -78,6 +88,7 @@ class Latest:
         with self.lock:
             self.phase = "closed"
             self.wanted, self.steps = None, iter(())
+            self.hurried.discard(self)
             if self.timer:
                 self.timer.cancel()
 
@@ -107,10 +118,17 @@ class Latest:
             if self.phase != "busy":
                 return
             if not self.present():
+                self.hurried.discard(self)
                 self._wait("resting", AWAY)
                 return
             if self.wanted is not None:
-                self.steps, self.wanted = iter(self.work(self.wanted)), None
+                self.steps, self.wanted, self.politeness = iter(self.work(self.wanted)), None, POLITE
+            else:
+                self.hurried.discard(self)
+                if self.hurried and self.politeness > 0:
+                    self.politeness -= GLANCE
+                    self._wait("resting", GLANCE)
+                    return
         try:
             result = next(self.steps, None)
             if result is not None and not isinstance(result, float):
@@ -132,6 +150,7 @@ class Latest:
                 self._go()
             elif result is None:
                 self.phase = "free"
+                self.hurried.discard(self)
             elif isinstance(result, float):
                 self._wait("resting", result)
             elif self.slow(result):

@@ -99,6 +99,53 @@ def test_of_sixty_requests_during_a_computation_only_the_last_is_computed(screen
     assert work.begun == [0, 60]
 
 
+@pytest.fixture
+def alone(monkeypatch):
+    """Nobody else, whom other tests of this process have left waiting."""
+    monkeypatch.setattr(Latest, "hurried", set())
+
+
+def test_what_a_slider_waits_for_comes_before_what_others_add_to_their_pictures(latest, alone, monkeypatch):
+    monkeypatch.setattr(live, "POLITE", 1000)
+    fine, draft, on_screen = Gates(results=3), Gates(results=2), []
+    first, second = latest(fine), latest(draft, slow=lambda result: result is not None)
+    second.publish = on_screen.append
+    first("a")
+    fine.let(1)
+    assert fine.running.wait(SOON)
+    second("b")
+    fine.let(1)  # what has begun is ended; what would come next waits
+    until(lambda: first.phase == "resting")
+    fine.let(1)
+    draft.let(1)
+    until(lambda: on_screen == [("b", 0)])
+    time.sleep(3 * live.GLANCE)  # it is on its way to the browser
+    assert first.phase == "resting" or not fine.running.is_set()
+    assert second.phase == "showing" and len(Latest.hurried) == 1
+    second.shown()
+    until(lambda: first.phase == "free")
+
+
+def test_nobody_waits_for_others_without_end_nor_for_who_has_left(screen, latest, alone, monkeypatch):
+    fine = Gates(results=3)
+    first, second, third = latest(fine), latest(Gates()), latest(Gates())
+    second("never")
+    third("never")
+    first("a")
+    fine.let(3)
+    screen.until(lambda seen: len(seen) == 3)  # after POLITE seconds
+    assert first.politeness <= 0
+    monkeypatch.setattr(live, "POLITE", 1000)
+    first("b")
+    fine.let(3)
+    until(lambda: first.phase == "resting")
+    second.close()
+    assert first.phase == "resting"
+    third.close()
+    screen.until(lambda seen: len(seen) == 6)
+    assert Latest.hurried == set()
+
+
 def test_a_newer_request_abandons_the_older_at_its_next_result_and_closes_its_generator(screen, latest):
     closed = threading.Event()
     gates = Gates(results=5)
@@ -322,6 +369,7 @@ def test_a_failure_does_not_swallow_the_request_that_came_meanwhile(screen, late
 def test_visitors_take_turns_result_by_result(screen, latest, monkeypatch):
     with ThreadPoolExecutor(1) as one:
         monkeypatch.setattr(live, "jobs", lambda: one)
+        monkeypatch.setattr(live, "POLITE", 0)
         gate = threading.Event()
         one.submit(gate.wait, SOON)
         for name in "ab":
