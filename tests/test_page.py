@@ -703,6 +703,24 @@ def test_in_any_window_nothing_is_wider_than_it(lab):
         assert lab.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), size
 
 
+LAID = """async () => {
+  const {PlotView} = Bokeh.require("models/plots/plot_canvas"), {_compute_layout} = PlotView.prototype, laid = new Set()
+  PlotView.prototype._compute_layout = function () { laid.add(this.model.name); return _compute_layout.call(this) }
+  const [axis] = Bokeh.documents[0].get_model_by_name("shares").left, before = axis.major_label_text_font_size
+  for (const major_label_text_font_size of ["30px", before]) {
+    axis.setv({major_label_text_font_size}, {sync: false})
+    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))
+  }
+  PlotView.prototype._compute_layout = _compute_layout
+  return [...laid]
+}"""
+
+
+def test_a_figure_that_needs_a_new_layout_leaves_the_others_alone(lab):
+    """Bokeh would lay out all figures of the page, and paint them."""
+    assert lab.page.evaluate(LAID) == ["shares"]
+
+
 def test_formulas_are_typeset_without_a_network(lab):
     lab.page.locator(".formula mjx-container").first.wait_for()
     assert lab.page.locator(".formula mjx-container").count() >= 3
