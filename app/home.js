@@ -141,7 +141,7 @@ export function render({model}) {
       element("div", {class: "picture"}, canvas, play),
       element("div", {class: "words"},
         element("h1", {text: "Two valleys fit the data equally well. Which one does learning find?"}),
-        element("p", {class: "sub", text: "Each dot is a training run. λ counts the room in a valley: the smaller, the more."}),
+        element("p", {class: "sub", text: "Each dot is a training run. In singular learning theory λ, the learning coefficient, measures the room in a valley: the smaller, the more."}),
         element("p", {class: "head", text: "Share in the flat valley"}),
         element("ul", {class: "rows"}, ...Object.values(rows).map(({node}) => node)),
         rate, samples,
