@@ -73,7 +73,7 @@ def inside():
     from test_page import ROOT, Site, free_port
 
     logging.getLogger("panel").setLevel(logging.WARNING)  # pytest keeps what is logged, and with it the documents that it speaks of:
-    logging.getLogger("bokeh").setLevel(logging.CRITICAL)  # an error's traceback, too, such as that of a size told after its figure has gone
+    logging.getLogger("bokeh").setLevel(logging.CRITICAL)  # an error's traceback, too, such as that of a value told after its figure has gone
     site = Site(free_port())
     server = pn.serve(
         {"serve": str(ROOT / "serve.py")},

@@ -212,7 +212,7 @@ class Visitor:
     # looking
 
     def quiet(self):
-        """Wait until nothing is sent any more: figures that come late tell their sizes."""
+        """Wait until nothing is sent any more."""
         before = -1
         while before != len(self.sent):
             before = len(self.sent)
