@@ -704,15 +704,19 @@ def test_in_any_window_nothing_is_wider_than_it(lab):
 
 
 LAID = """async () => {
-  const {PlotView} = Bokeh.require("models/plots/plot_canvas"), {_compute_layout} = PlotView.prototype, laid = new Set()
-  PlotView.prototype._compute_layout = function () { laid.add(this.model.name); return _compute_layout.call(this) }
+  const {PlotView} = Bokeh.require("models/plots/plot_canvas"), {_compute_layout} = PlotView.prototype, laid = []
+  const frame = () => new Promise(done => requestAnimationFrame(done))
+  PlotView.prototype._compute_layout = function () { laid.push(this.model.name); return _compute_layout.call(this) }
   const [axis] = Bokeh.documents[0].get_model_by_name("shares").left, before = axis.major_label_text_font_size
   for (const major_label_text_font_size of ["30px", before]) {
+    const done = laid.length
     axis.setv({major_label_text_font_size}, {sync: false})
-    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))
+    for (let i = 0; i < 1000 && laid.length === done; i++) await frame() // Bokeh paints when it has time
+    await frame()
+    await frame()
   }
   PlotView.prototype._compute_layout = _compute_layout
-  return [...laid]
+  return [...new Set(laid)]
 }"""
 
 
