@@ -331,7 +331,7 @@ export function render({model}) {
     cancel.hidden = !running
     meter.hidden = !running
     meter.value = here ? numbers.step / numbers.of : 0
-    for (const button of [...save, more]) button.disabled = !here || !numbers.step
+    for (const button of [...save, more]) button.disabled = !here || !numbers.step || button.matches(".busy")
     const cells = here ? `${whole(numbers.step)} of ${whole(numbers.of)} cells` : ""
     const progress = running ? `${cells}${numbers.left == null ? "" : `, about ${duration(numbers.left)} left`}` : unfinished ? `stopped at ${cells}` : here ? cells.replace(/ of .* /, " ") : ""
     const changed = problem ? problem : stale ? here ? `Settings changed; the map is of those before. Recomputing takes about ${duration(estimate)}.` : `The map of these settings takes about ${duration(estimate)}.` : ""

@@ -34,7 +34,7 @@ const pushButton = (text, help, onclick, extra = {}) => element("button", {type:
 // what is in view as a file: the server makes it, the browser keeps it
 const saveMenu = (model, kinds, name = "Save …") => {
   const head = element("option", {value: "", text: name})
-  const busy = yes => { menu.disabled = yes; head.textContent = yes ? "Saving …" : name }
+  const busy = yes => { menu.disabled = yes; menu.classList.toggle("busy", yes); head.textContent = yes ? "Saving …" : name }
   const menu = element("select", {class: "save", title: "Save what is in view as a file", "aria-label": "Save as a file", onchange: () => { model.send_msg({save: menu.value}); menu.value = ""; busy(true) }},
     head, ...kinds.map(([value, text]) => element("option", {value, text})))
   model.on("notices", () => busy(false)) // it says why there is no file

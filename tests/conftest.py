@@ -105,7 +105,7 @@ def browser(chromium, tmp_path_factory):
 
 
 def pytest_collection_modifyitems(items):
-    """Files that open many pages come first: they take the longest and mostly wait, while others compute."""
+    """Files that open many pages come first: they take the longest, and at the end the other processes would have nothing to do."""
     opened = Counter(item.path for item in items if item.get_closest_marker("browser"))
     items.sort(key=lambda item: -opened[item.path])
 

@@ -105,25 +105,24 @@ def alone(monkeypatch):
     monkeypatch.setattr(Latest, "hurried", set())
 
 
-def test_what_a_slider_waits_for_comes_before_what_others_add_to_their_pictures(latest, alone, monkeypatch):
+def test_what_a_slider_waits_for_comes_before_what_others_add_to_their_pictures(screen, latest, alone, monkeypatch):
     monkeypatch.setattr(live, "POLITE", 1000)
-    fine, draft, on_screen = Gates(results=3), Gates(results=2), []
+    fine, draft, seen = Gates(results=3), Gates(results=2), []
     first, second = latest(fine), latest(draft, slow=lambda result: result is not None)
-    second.publish = on_screen.append
+    second.publish = seen.append
     first("a")
     fine.let(1)
+    screen.until(lambda results: results == [("a", 0)])
     assert fine.running.wait(SOON)
     second("b")
-    fine.let(1)  # what has begun is ended; what would come next waits
-    until(lambda: first.phase == "resting")
-    fine.let(1)
+    fine.let(2)  # what has begun is ended; what would come next waits
+    screen.until(lambda results: results == [("a", 0), ("a", 1)])
     draft.let(1)
-    until(lambda: on_screen == [("b", 0)])
+    until(lambda: seen == [("b", 0)])
     time.sleep(3 * live.GLANCE)  # it is on its way to the browser
-    assert first.phase == "resting" or not fine.running.is_set()
-    assert second.phase == "showing" and len(Latest.hurried) == 1
+    assert screen.results == [("a", 0), ("a", 1)]
     second.shown()
-    until(lambda: first.phase == "free")
+    screen.until(lambda results: ("a", 2) in results)
 
 
 def test_nobody_waits_for_others_without_end_nor_for_who_has_left(screen, latest, alone, monkeypatch):

@@ -211,13 +211,6 @@ class Visitor:
 
     # looking
 
-    def quiet(self):
-        """Wait until nothing is sent any more."""
-        before = -1
-        while before != len(self.sent):
-            before = len(self.sent)
-            self.page.wait_for_timeout(300)
-
     def painted(self):
         """Wait until what was changed is on the screen, and what watches sizes has seen it."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))))")
@@ -461,7 +454,6 @@ def test_nothing_moves_while_sliders_do(lab):
 def test_play_pause_step_scrub_and_keys_move_the_clock_and_cost_the_server_nothing(lab):
     page = lab.page
     page.wait_for_selector(".lab[data-estimated][data-geometry]")
-    lab.quiet()
     sent = len(lab.sent)
     assert lab.step == 0
     page.get_by_label("One frame on (.)").click()
@@ -720,9 +712,12 @@ LAID = """async () => {
 }"""
 
 
-def test_a_figure_that_needs_a_new_layout_leaves_the_others_alone(lab):
-    """Bokeh would lay out all figures of the page, and paint them."""
+def test_a_figure_that_needs_a_new_layout_leaves_the_others_and_the_server_alone(lab):
+    """Bokeh would lay out all figures of the page, paint them, and tell the server the new size."""
+    sent = len(lab.sent)
     assert lab.page.evaluate(LAID) == ["shares"]
+    lab.painted()
+    assert [frame for frame in map(str, lab.sent[sent:]) if "inner_" in frame] == []
 
 
 def test_formulas_are_typeset_without_a_network(lab):
@@ -773,8 +768,8 @@ def test_sessions_go_when_their_windows_close(browser, inside, monkeypatch):
         assert set(found) <= {"Document"}, "somebody keeps what should have gone"
         return found["Document"]
 
-    small = [  # one figure each: all views and sessions
-        "landscape&figures=potential&n=100",
+    small = [  # a figure or two each, one of them made late: all views and sessions
+        "landscape&figures=potential,volume&n=100",
         "escape&x.count=3&y.count=3&n=100&steps=40",
         "networks&figures=loss",
         "llc&figures=lambda&model=Quadratic&draws=400",
