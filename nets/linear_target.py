@@ -13,6 +13,7 @@ from torch import Tensor
 from nets.targets import Target, count_of, no_batches, point
 
 SCALES = {"mse": lambda outputs: 1 / outputs, "half_squares": lambda outputs: 0.5}
+IN_PLACE = 10_000  # entries of a layer from which products are written between the others at once; smaller ones are faster made apart and copied
 REALISABLE = 1e-12  # share of |y|^2 that no linear map explains, below which it is rounding
 
 
@@ -101,7 +102,7 @@ class LinearTarget(Target):
         for weight in weights:
             below.append(weight if below[-1] is None else weight @ below[-1])
         if samples:
-            slope = below[-1] - self._y[index].mT
+            slope = below[-1].sub_(self._y[index].mT)
             losses = slope.square().sum((1, 2)).mul_(self.scale / index.shape[1])
             slope.mul_(2 * self.scale / index.shape[1])
         else:
@@ -110,7 +111,12 @@ class LinearTarget(Target):
             parts = self.matrices(out)
             for layer in range(len(weights) - 1, -1, -1):  # dL/dW_l = (W_L ... W_(l+1))^T slope below_(l-1)^T
                 if self._moves[layer]:
-                    parts[layer].copy_(slope if below[layer] is None else slope @ below[layer].mT)
+                    if below[layer] is None:
+                        parts[layer].copy_(slope)
+                    elif parts[layer][0].numel() < IN_PLACE:
+                        parts[layer].copy_(slope @ below[layer].mT)
+                    else:
+                        torch.bmm(slope, below[layer].mT, out=parts[layer])
                 if layer:
                     slope = weights[layer].mT @ slope
         return losses

@@ -108,6 +108,7 @@ def networks():
     yield "deep linear", linear, mse, x, y, None, LinearTarget
     yield "deep linear, realisable", linear, mse, x, linear(x).detach(), None, LinearTarget
     yield "deep linear, the middle frozen", linear, half_squares, x, y, ["0", "2.weight"], LinearTarget
+    yield "deep linear, a layer of 12,000 written in place", DLN((10, 120, 100, 5)).build(0).double(), mse, x, y, None, LinearTarget
     yield "linear with a bias", MLP((10, 8, 5), "linear").build(0), mse, x, y, ["1.bias", "2.weight"], StackedTarget
     yield "one linear layer", nn.Linear(10, 5), cross_entropy, x, classes, None, StackedTarget
     yield "one linear layer, its bias alone", nn.Linear(10, 5), mse, x, y, ["bias"], StackedTarget
