@@ -190,7 +190,7 @@ def noise_2d() -> figure:
 
 
 def newton() -> figure:
-    """The Newton polygon at the chosen point, and the diagonal: lambda is read off where it leaves."""
+    """The Newton polygon at the chosen point, and the diagonal: lambda is read off where it meets the polygon's edge."""
     fig = canvas("newton", "power of w₁", "power of w₂")
     fig.patch("x", "y", source=source("newton-region", "x", "y"), fill_color=BLUE, fill_alpha=0.15, line_width=0)
     fig.line("x", "y", source=source("newton-edge", "x", "y"), line_color=BLUE, line_width=3)

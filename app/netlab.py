@@ -62,7 +62,7 @@ HELP = {
     "empirical: the data's, which is another matrix and vanishes as the loss does",
     "paper_mode": "statistics in float32, as the paper ran it: its preconditioner is then not positive definite",
     "activation": "between the layers",
-    "nbeta": "n/log n with n the training samples (WBIC's temperature); devinterp-0.2: that tool's old default batch/log batch, the paper's numbers",
+    "nbeta": "n/log n with n training samples (WBIC's beta is 1/log n); devinterp-0.2: that tool's old default batch/log batch, the paper's numbers",
     "spectrum": "when the 20 largest eigenvalues of the Hessian are computed; the button does it at any time",
 }
 HIDDEN = ("solver",)

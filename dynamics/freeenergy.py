@@ -85,7 +85,7 @@ def wbic(landscape: Landscape, n, data: Online | Finite = Online(), within=None,
     """n (E_beta[L_n] - L_n(truth)) at beta = 1/log n, nats: estimates F_n up to O(sqrt(log n)), without its constant. Source: Watanabe 2013."""
     part, _ = _part(landscape, within, box)
     if np.min(n) <= math.e:
-        raise ValueError(f"n = {np.min(n):g}; WBIC's temperature is 1/log n: give n above e = 2.72, as beta is at most 1")
+        raise ValueError(f"n = {np.min(n):g}; WBIC's inverse temperature beta is 1/log n: give n above e = 2.72, as it is at most 1")
     return _each(lambda n: Posterior(landscape, n, 1 / math.log(n), data, part, fine).mean_excess(), n)
 
 

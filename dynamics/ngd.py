@@ -21,7 +21,8 @@ class NGD(Rule):
 
     F is the model's Fisher matrix, J = dQ/dw, and g is drawn as in SGD: one seed gives both the same batches. As rho grows this is SGD
     of rate eta/rho; as rho -> 0 a step blows up where grad Q -> 0. Noise decides what happens at a degenerate point:
-    noise = "batch": the noise of g vanishes there with F, and NGD is absorbed, faster than SGD.
+    noise = "batch": the noise of g vanishes there with F. Where F << rho a step of Q = w^2 multiplies w by 1 + 2 (eta/rho) N(0, 1/B): NGD is
+    absorbed, faster than SGD, while eta/rho < 0.778 sqrt(B) (E ln|1 + c N(0, 1)| < 0 for c < 1.556), and repelled beyond, as rho -> 0.
     noise = "isotropic": g = grad K + sqrt(2T/eta) N(0, 1); NGD is repelled. In one dimension the stationary density tends to
     (F + rho)^2 exp(-int (F + rho) K' dw / T) as eta -> 0 (mu = 0), where SGD has exp(-K/T).
     """

@@ -13,7 +13,7 @@ from torch import Tensor
 from nets.targets import Target, count_of, no_batches, point
 
 SCALES = {"mse": lambda outputs: 1 / outputs, "half_squares": lambda outputs: 0.5}
-IN_PLACE = 10_000  # entries of a layer from which products are written between the others at once; smaller ones are faster made apart and copied
+IN_PLACE = 10_000  # entries from which a layer's gradients are written to their place at once; smaller ones of several chains are faster copied there
 REALISABLE = 1e-12  # share of |y|^2 that no linear map explains, below which it is rounding
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from test_rules import absorbing
 
 from app import landscapelab as lab
 from app import lesson, lessons, pages
@@ -88,6 +89,7 @@ def local(example: str) -> float:
 
 W = np.linspace(-3, 3, 600_001)
 TEMPERATURE, DAMPING = 0.02, 0.01
+ABSORBING = absorbing()  # eta/rho over sqrt(B), below which natural gradient is absorbed by w^4/2
 CURVATURE = float(WELL.hessian((-1.8,))[0, 0])
 NUMBERS = {
     "1-volume": {
@@ -147,6 +149,9 @@ NUMBERS = {
         "iso sgd": lambda: within(W, np.exp(-(W**4) / 2 / TEMPERATURE)),
         # int (4 w^2 + rho) 2 w^3 dw
         "iso ngd": lambda: within(W, (4 * W**2 + DAMPING) ** 2 * np.exp(-(4 / 3 * W**6 + DAMPING * W**4 / 2) / TEMPERATURE)),
+        "absorbing": lambda: ABSORBING,
+        "absorbing at 20": lambda: ABSORBING * math.sqrt(20),
+        "least damping": lambda: 0.02 / (ABSORBING * math.sqrt(20)),
         "ngd stiffness": lambda: 0.1 * CURVATURE / (CURVATURE + 1),
     },
     "7-estimate": {
@@ -155,13 +160,14 @@ NUMBERS = {
         "step ideal": lambda: reported("step").ideal,
         "batch nbeta": lambda: 32 / math.log(32),
         "data nbeta": lambda: 10_000 / math.log(10_000),
-        "batch": lambda: reported("batch").actual,
+        "batch": lambda: reported("batch").ideal,
         "slow": lambda: reported("slow").ideal,
     },
     "8-deep-linear": {
         **{f"depth {k}": functools.partial(aoyagi, (10, *[4] * k, 10), 2) for k in range(4)},
         **{f"depth {k} m": functools.partial(aoyagi, (10, *[4] * k, 10), 2, True) for k in (4, 6)},
         **{f"wide {h}": functools.partial(aoyagi, (5, *[h] * 6, 5), 3) for h in (10, 40)},
+        "wide growth": lambda: (2 * 5 * 40 + 5 * 40 * 40) / (2 * 5 * 10 + 5 * 10 * 10),
         "wide half": lambda: (2 * 5 * 40 + 5 * 40 * 40) / 2,
         "local": lambda: local("local"),
         **{f"plateau {r}": functools.partial(lambda r: sum((10 * i) ** 2 for i in range(1, 6 - r)) / 5, r) for r in range(5)},

@@ -15,7 +15,7 @@ from torch.nn import functional
 from dynamics.estimate import llc
 from nets.chains import Chains
 from nets.hmc import leapfrog
-from nets.linear_target import LinearTarget
+from nets.linear_target import IN_PLACE, LinearTarget
 from nets.losses import cross_entropy, half_squares, mse
 from nets.models import DLN, MLP, DuplicatedReLU
 from nets.module_target import ModuleTarget, module_target
@@ -108,7 +108,8 @@ def networks():
     yield "deep linear", linear, mse, x, y, None, LinearTarget
     yield "deep linear, realisable", linear, mse, x, linear(x).detach(), None, LinearTarget
     yield "deep linear, the middle frozen", linear, half_squares, x, y, ["0", "2.weight"], LinearTarget
-    yield "deep linear, a layer of 12,000 written in place", DLN((10, 120, 100, 5)).build(0).double(), mse, x, y, None, LinearTarget
+    side = math.isqrt(IN_PLACE) + 1
+    yield "deep linear, a layer written in place", DLN((10, side, side, 5)).build(0).double(), mse, x, y, None, LinearTarget
     yield "linear with a bias", MLP((10, 8, 5), "linear").build(0), mse, x, y, ["1.bias", "2.weight"], StackedTarget
     yield "one linear layer", nn.Linear(10, 5), cross_entropy, x, classes, None, StackedTarget
     yield "one linear layer, its bias alone", nn.Linear(10, 5), mse, x, y, ["bias"], StackedTarget

@@ -11,7 +11,7 @@ from fractions import Fraction
 import naive
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
 
 import dynamics
 from dynamics import (
@@ -209,9 +209,24 @@ def test_isotropic_noise_makes_natural_gradients_avoid_the_degenerate_point():
 
 def test_the_noise_of_batches_lets_the_degenerate_point_absorb_natural_gradients_faster_than_sgd():
     ends = [np.abs(last(Monomial(2), rule, 1000, 1500, Uniform(-1, 1))) for rule in (SGD(lr=0.01), NGD(lr=0.01, damping=0.01))]
-    # noise vanishes with F, so nothing throws w out: log|w| walks to -infinity, by E log|1 + 2 (eta/rho) S_xe/B| ~ -0.1 a step
+    # log|w| walks to -infinity, by E log|1 + 2 (eta/rho) N(0, 1/B)| ~ -0.1 a step
     assert np.median(ends[1]) < 1e-30 and np.quantile(ends[1], 0.95) < 1e-9
     assert np.median(ends[0]) > 0.05
+
+
+def absorbing() -> float:
+    """eta/rho over sqrt(B) at which E ln|1 + 2 (eta/rho) N(0, 1/B)| = 0: Q = w^2 far inside F << rho."""
+    mean = lambda c: integrate.quad(lambda z: np.log(abs(1 + c * z)) * stats.norm.pdf(z), -12, 12, points=[-1 / c], limit=200)[0]  # noqa: E731
+    return optimize.brentq(mean, 0.5, 4) / 2
+
+
+@pytest.mark.parametrize(("share", "absorbed"), [(0.85, True), (1.15, False)])
+def test_natural_gradients_are_absorbed_or_repelled_on_either_side_of_the_exact_damping(share, absorbed):
+    eta, batch = 0.02, 20
+    rule = NGD(lr=eta, batch=batch, damping=eta / (share * absorbing() * math.sqrt(batch)))
+    w = np.abs(last(Monomial(2), rule, 1000, 6000, Uniform(-1, 1)))
+    # below, every log|w| falls without end; above, it has a stationary law, so that few are far inside sqrt(rho)/2 = 0.04
+    assert np.median(w) < 1e-30 if absorbed else np.median(w) > 0.01
 
 
 # NGD
