@@ -79,7 +79,9 @@ def _close(tab: Tab) -> None:
 
 
 class Attendance:
-    """Of one visitor's page: hears from the browser which tab it is in, and tells `session.joined(tab)`, if there is such a thing."""
+    """Of one visitor's page: hears from the browser which tab it is in, and tells `session.joined(tab)`, if there is such a thing, by way of
+    `session.later`: a message comes without the document's lock.
+    """
 
     def __init__(self, session):
         self.session, self.heard, self.tab = session, session.view.heard, None
@@ -93,8 +95,8 @@ class Attendance:
         self.end()
         if message["tab"]:
             self.tab = arrive(message["tab"], self)
-            if joined := getattr(self.session, "joined", None):
-                joined(self.tab)
+            if hasattr(self.session, "joined"):
+                self.session.later(self.session.joined, self.tab)
 
     def end(self) -> None:
         """The page has gone."""

@@ -327,6 +327,15 @@ def test_sliders_move_exact_values_and_each_other(visit):
 
 
 @pytest.mark.browser
+def test_who_comes_second_sees_all_of_a_training_that_is_in_memory(visit):
+    points = "() => ['loss-run', 'estimate-run', 'estimate-expected'].map(name => Bokeh.documents[0].get_model_by_name(name).data.x.length)"
+    first, second = visit(QUICK).trained(), visit(QUICK).trained()
+    seen = first.page.evaluate(points)
+    assert min(seen) > 1
+    second.page.wait_for_function(f"seen => String(({points})()) === seen", arg=",".join(map(str, seen)))
+
+
+@pytest.mark.browser
 def test_a_moved_slider_kills_no_training_and_new_settings_wait_for_run(visit):
     window = visit(LONG, **{"t.seed": "11"})
     window.state(r"step [1-9]")

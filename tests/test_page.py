@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -87,14 +88,18 @@ class Site:
 
 @contextmanager
 def serving(*options: str):
-    """The server as users start it, in a process of its own: (site, process)."""
+    """The server as users start it, in a process of its own: (site, process). What fails in it fails at the end."""
     site = Site(free_port())
     command = [sys.executable, "-c", "from panel.command import main; main()", "serve", "serve.py", "--port", str(site.port)]
-    with subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield site.wait(process), process
-        finally:
-            process.terminate()
+    with tempfile.TemporaryFile("w+") as log:
+        with subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log) as process:
+            try:
+                yield site.wait(process), process
+            finally:
+                process.terminate()
+        log.seek(0)
+        written = log.read()
+        assert "Traceback" not in written, written[-10_000:]
 
 
 class Visitor:

@@ -27,6 +27,9 @@ class Page:
     def joined(self, tab):
         self.tab = tab
 
+    def later(self, function, *args):
+        function(*args)
+
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch):
