@@ -136,7 +136,10 @@ class Latest:
         except Abandoned:
             self.steps, result = iter(()), None
         except Exception as error:
-            log.exception("a computation failed")
+            if isinstance(error, ValueError):  # values that cannot be computed: the page says so
+                log.warning("a computation was refused: %s", error)
+            else:
+                log.exception("a computation failed")
             self.steps = iter(())
             result = error
             try:
