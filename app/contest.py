@@ -443,7 +443,7 @@ class Racing:
     def __init__(self, contest: Contest):
         self.contest, self.history, self.watchers = contest, History(), set()
         self.phase, self.why, self.standings = "running", "", None
-        self.lock, self.busy = threading.Lock(), False
+        self.lock, self.busy, self.closed = threading.Lock(), False, False
         self.main: Iterator | None = run(contest, self.history, self._keep)
         self.extra: Iterator | None = None
         self.elapsed, self.spent, self.since, self.told = 0.0, 0.0, time.perf_counter(), 0.0
@@ -474,11 +474,9 @@ class Racing:
 
     def close(self) -> None:
         """Nobody will ask any more."""
-        with self.lock:
-            self.phase = "stopped"
-            self.watchers.clear()
-            if not self.busy:
-                self._free()
+        self.watchers.clear()
+        self.closed = True
+        self.stop()
 
     @property
     def live(self) -> bool:
@@ -523,7 +521,7 @@ class Racing:
         workers().submit(self._turn)
 
     def _work(self) -> Iterator | None:  # with the lock held
-        return self.extra or (self.main if self.phase == "running" else None)
+        return None if self.closed else self.extra or (self.main if self.phase == "running" else None)
 
     def _turn(self) -> None:
         """Some pieces of work, then to the end of the queue."""
@@ -537,7 +535,7 @@ class Racing:
             now = time.perf_counter()
             with self.lock:
                 more = self.busy = self._work() is not None
-                if not more and self.phase in ("stopped", "failed"):
+                if not more and (self.closed or self.phase in ("stopped", "failed")):
                     self._free()
         self.spent += now - began
         if not more or now - self.told > TELL:

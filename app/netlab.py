@@ -2,7 +2,8 @@
 
 The page's state is the settings, a `Contest`; a race that runs has its own. So moving a slider changes no race, and a race belongs to the browser's
 tab (`app.tabs`): it goes on while its visitor looks at another page, and is found again. With `run=1` in the link, as in lessons, a race of its
-settings starts when the page opens in a tab that has none; `run` is no part of the state, and a link that is copied later has none.
+settings starts when the page opens in a tab that has none, or, where a lesson goes on to it, once the page has no such race; `run` is no part of
+the state, and a link that is copied later has none.
 """
 
 import csv
@@ -20,10 +21,12 @@ from app.contest import PICTURES, SETS, Contest, History, Looks, Net, Racing, Ve
 from app.live import Asked
 from app.netfigures import CELLS, WAITING, bottom, sources, spans, visible
 from app.page import Session as Base
+from app.page import asked
 from app.tabs import Tab
 from nets import KFAC, OPTIMISERS, SGD, Adam, FisherNGD, OnlineNGD, Optimiser
 
 SHORT = 3e-5  # eps of chains on large data sets
+REMEMBERED = 4  # finished races, for who goes back to one
 PATIENCE = 2.0  # seconds after which a picture that was asked for counts as lost
 NAMES = {
     "SGD": "SGD",
@@ -310,11 +313,13 @@ def numbers(contest: Contest, history: History) -> str:
         *fair("tr H", verdict(history, lambda look: look.trace, lambda look: look.trace_error)),
         line("WBIC [nats]", lambda i: f"{looks[i].wbic:,.0f}"),
         line("chains: R-hat; acceptable steps", lambda i: f"{looks[i].rhat:.2f}; {looks[i].acceptance:.0%}"),
+        line("chains: nβ, γ", lambda i: f"{contest.nbeta:.4g}, {contest.looks.gamma:g}"),
         line("chains: warnings", lambda i: ", ".join(looks[i].warnings) or "none"),
     ]
     if any(math.isfinite(row.rho) for row in rows):
         lines.append(line("damping ρ now", lambda i: f"{rows[i].rho:.3g}" if math.isfinite(rows[i].rho) else "none"))
-        lines.append(line("rate in flat directions, η/((1 − μ)ρ)", rate))
+    lines.append(line("rate in flat directions, η/((1 − μ)ρ)", rate))
+    lines.append(line("seed of weights and batches", lambda i: f"{contest.seed}"))
     if any(row.smallest < 0 for row in rows):
         lines.append(line("least eigenvalue of the preconditioner", lambda i: f"{rows[i].smallest:.2g}" if math.isfinite(rows[i].smallest) else "1"))
     return "\n".join(lines)
@@ -382,6 +387,7 @@ class Session(Base):
     def __init__(self, query: dict[str, str]):
         self.tab: Tab | None = None
         self.racing: Racing | None = None
+        self.over: dict[Contest, Racing] = {}  # finished ones, the latest last
         self.sent: dict[str, dict] = {}
         self.asked = -math.inf
         self.bare = not set(query) - set(state.FRAME)
@@ -407,6 +413,17 @@ class Session(Base):
         elif self.starts:
             self.begin()
         self.tick()
+
+    def hear(self, message: dict) -> None:
+        super().hear(message)
+        if isinstance(message, dict) and isinstance(message.get("open"), str) and asked(message["open"]).get("run") == "1":
+            self.find()
+
+    def find(self) -> None:
+        """Show a race of the settings: the one that is here, one that was finished before, or a new one."""
+        if self.racing is not None and self.racing.contest == self.value and self.racing.phase in ("running", "paused", "done"):
+            return
+        self.begin(self.over.get(self.value))
 
     def watch(self, racing: Racing) -> None:
         self.left()
@@ -439,12 +456,14 @@ class Session(Base):
                 racing.measure()
         self.tick()
 
-    def begin(self) -> None:
-        """A new race with the settings of the controls; the one before is stopped and let go."""
+    def begin(self, race: Racing | None = None) -> None:
+        """A race, if none is given a new one with the settings of the controls; the one before is stopped and its networks are let go."""
         before = self.racing
-        self.watch(Racing(self.value))
+        self.watch(race or Racing(self.value))
         if before is not None:
             before.close()
+            if before.phase == "done":
+                self.over = dict([*self.over.items(), (before.contest, before)][-REMEMBERED:])
         if self.tab is not None:
             self.tab.keep("networks", self.racing)
         self.view.notices = []

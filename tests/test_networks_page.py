@@ -218,6 +218,29 @@ def test_a_link_may_start_a_race_but_never_in_a_tab_that_has_one(monkeypatch):
     assert begun == [EXAMPLES["fisher"][1]]
 
 
+def test_a_lesson_that_goes_on_to_another_race_finds_it_and_the_one_before_when_it_goes_back(monkeypatch):
+    monkeypatch.setitem(EXAMPLES, "paper", ("", SMALL))
+    monkeypatch.setitem(EXAMPLES, "fisher", ("", replace(SMALL, seed=1)))
+    page = netlab.Session({"widget": "networks"})
+    page.hear({"open": "preset=paper&run=1"})
+    first = page.racing
+    until(lambda: first.phase == "done")
+    page.hear({"open": "preset=paper&run=1"})
+    assert page.racing is first
+    page.hear({"open": "preset=fisher"})
+    assert page.racing is first and page.value.seed == 1  # nobody asked for a race
+    page.hear({"open": "preset=fisher&run=1"})
+    second = page.racing
+    assert second.contest.seed == 1 and second.live and first.standings is None
+    page.hear({"open": "preset=paper&run=1"})
+    assert page.racing is first and first.phase == "done" and first.history.rows[0] and second.phase == "stopped"
+    page.hear({"open": "preset=fisher&run=1"})
+    assert page.racing not in (first, second)  # what was stopped is run again
+    page.racing.close()
+    page.close()
+    until(lambda: not second.busy and not page.racing.busy)
+
+
 def test_what_cannot_be_run_ends_with_the_reason():
     racing = Racing(replace(SMALL, net=Net("LeNet5")))
     until(lambda: racing.phase == "failed")
