@@ -74,9 +74,9 @@ def with_now(fig: figure) -> figure:
     return fig
 
 
-def with_marks(fig: figure, name: str, **place) -> None:
-    """Triangles at minima, each with its lambda on a ground that keeps it legible."""
-    marks = source(name, "x", "y", "text")
+def with_marks(fig: figure, name: str, *columns: str, **place) -> None:
+    """Triangles at minima, each with its lambda on a ground that keeps it legible; columns: of the source, that `place` names."""
+    marks = source(name, "x", "y", "text", *columns)
     fig.scatter("x", "y", source=marks, size=10, marker="triangle", color=GREEN)
     look = {"text_color": GREEN, "text_font_size": "12px", "text_font_style": "bold", "background_fill_color": "white", "background_fill_alpha": 0.6}
     fig.add_layout(LabelSet(x="x", y="y", text="text", source=marks, **look, **place))
@@ -113,7 +113,7 @@ def landscape_2d() -> figure:
     for rule, colour in reversed(RULE_COLOURS.items()):
         fig.line("x", "y", source=source(f"tails-{rule}", "x", "y"), line_color=colour, line_alpha=0.45, line_width=1.5)
         fig.scatter("x", "y", source=source(f"spots-{rule}", "x", "y"), size=6, color=colour, alpha=0.8, line_color="white", line_width=0.5)
-    with_marks(fig, "places", x_offset=8, y_offset=4)
+    with_marks(fig, "places", "right", "up", "align", x_offset="right", y_offset="up", text_align="align")
     fig.scatter("x", "y", source=source("pointer", "x", "y"), size=12, marker="cross", line_color=PURPLE, line_width=2)
     return fig
 

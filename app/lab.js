@@ -154,7 +154,6 @@ export function render({model, view}) {
   const fresh = () => {
     const before = stage.meta?.dim
     if (!stage.spread()) return
-    if (before !== stage.meta.dim) stage.pointer = stage.meta.pointer
     for (const cell of Object.values(cells)) cell.figure.hidden = cell.dim && cell.dim !== stage.meta.dim
     if (before !== stage.meta.dim) fit()
     legends()
@@ -204,7 +203,7 @@ export function render({model, view}) {
     for (const [name, part] of Object.entries(LATE)) if (part && (meta.complete || meta.parts.includes(part))) cells[name]?.figure.classList.remove("waiting-cell")
     if (!meta.complete && !meta.parts.includes("volume")) return
     legend("newton", [meta.result && chip("exact", `${meta.point}: ${meta.result}`), meta.polygon && chip("b", meta.polygon), meta.reason && element("span", {class: "words", text: meta.reason})])
-    legend("volume", [meta.fit && chip("a", meta.fit), meta.result && chip("exact line", meta.result)])
+    legend("volume", [meta.fit && chip("a", meta.fit), meta.result && chip("exact line", `${meta.point}: ${meta.result}`)])
     if (!meta.complete && !meta.parts.includes("energy")) return
     const lines = (meta.energy?.lines ?? []).map((text, i, all) => all.length === 3 && i ? ["left valley", "right valley"][i - 1] : text), kinds = ["a line", "b dash", "steep dash", "bayes dots"]
     legend("energy", [...lines.map((text, i) => chip(kinds[i], text)), meta.energy?.law && chip("exact dash", meta.energy.law), meta.energy?.crossing && element("span", {class: "words", text: meta.energy.crossing})])

@@ -322,7 +322,8 @@ def _spread(values) -> dict:
 def _series(values, heights, errors, across: str, up: str, title: str, extra=(), **both):
     if any(isinstance(value, str) for value in values):
         bars = _styled(hv.Bars(list(zip(values, heights, strict=True)), across, up), {}, {}, color=BLUE)
-        return _panel([bars, *extra], title, **both)
+        slant = {"xrotation": 12} if sum(map(len, map(str, values))) > 36 else {}  # long names would run together
+        return _panel([bars, *extra], title, **slant, **both)
     x, heights = np.asarray(values, float), np.asarray(heights, float)
     parts = [_curve(x, heights, across, up, width=1), _dots(hv.Scatter((x, heights), across, up), BLUE, size=6)]
     if errors is not None:

@@ -219,6 +219,10 @@ const helpBubble = root => {
   }
   root.addEventListener("mouseover", help)
   root.addEventListener("focusin", help)
+  const hide = () => { bubble.hidden = true }
+  root.addEventListener("mouseleave", hide)
+  root.addEventListener("keydown", event => { if (event.key === "Escape") hide() })
+  window.addEventListener("blur", hide) // as when one goes from a frame to the page around it
   return bubble
 }
 

@@ -11,8 +11,8 @@ const unpacked = (whole, places) => Object.fromEntries(Object.entries(places).ma
   return [name, Bokeh.require("core/util/ndarray").ndarray(whole.buffer.slice(first, first + size), {dtype, shape})]
 }))
 
-// width and height within the axes; Bokeh knows none of a figure that has not been laid out, and says so by throwing
-const inner = figure => { try { return figure ? [figure.inner_width, figure.inner_height] : [0, 0] } catch { return [0, 0] } }
+// width over height within the axes; Bokeh knows neither of a figure that has not been laid out, and says so by throwing
+const aspect = figure => { try { const ratio = figure.inner_width / figure.inner_height; return ratio > 0 && ratio < Infinity ? ratio : null } catch { return null } }
 
 class Stage {
   constructor(view, some, onstep) { // some: only some of the figures are wanted, so none is waited for
@@ -22,6 +22,7 @@ class Stage {
     this.step = 0
     this.pointer = null
     this.known = new Map()
+    this.boxes = new Map()
     this.arrays = {}
   }
 
@@ -36,6 +37,22 @@ class Stage {
     const range = this.model(figure)?.[`${axis}_range`]
     if (range && (range.start !== start || range.end !== end)) range.setv({start, end}, {sync: false})
   }
+  // both axes to the same scale, all of the box in view; also when the figure gets another size
+  equal(name, box, then = () => {}) {
+    const figure = this.model(name)
+    if (!figure) return
+    const watched = this.boxes.has(name), wide = aspect(figure) ?? 1.33
+    this.boxes.set(name, {box, wide, then})
+    const [[l1, h1], [l2, h2]] = box, width = Math.max(h1 - l1, (h2 - l2) * wide), height = width / wide
+    this.range(name, "x", (l1 + h1 - width) / 2, (l1 + h1 + width) / 2)
+    this.range(name, "y", (l2 + h2 - height) / 2, (l2 + h2 + height) / 2)
+    then()
+    if (watched) return
+    for (const side of ["inner_width", "inner_height"]) figure.connect(figure.properties[side].change, () => {
+      const {box, wide, then} = this.boxes.get(name), now = aspect(figure)
+      if (now && Math.abs(now / wide - 1) > 0.01) this.equal(name, box, then) // less comes of a label with a digit more
+    })
+  }
   label(figure, axis, text) { this.model(figure)?.[axis === "x" ? "below" : "left"][0].setv({axis_label: text}, {sync: false}) }
 
   get frames() { return this.meta ? this.meta.steps.length : 1 }
@@ -44,6 +61,7 @@ class Stage {
     this.store = this.model("store")
     const text = this.store.data.meta?.[0], meta = text && JSON.parse(text)
     if (!text || !(this.some || this.model(meta.dim === 1 ? "potential" : "map"))) return false // its figures are still to come
+    if (this.meta && this.meta.dim !== meta.dim) this.pointer = null // it belongs to the other figures
     this.meta = meta
     this.arrays = unpacked(this.store.data.arrays[0], this.meta.places)
     const [from, to, bins] = this.meta.bins
@@ -85,15 +103,11 @@ class Stage {
   }
 
   spread2(last) {
-    const {meta} = this, [[l1, h1], [l2, h2]] = meta.box
-    const [inner_width, inner_height] = inner(this.model("map")), wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.35
-    const width = Math.max(h1 - l1, (h2 - l2) * wide), height = width / wide // both axes to the same scale, all of the box in view
-    this.range("map", "x", (l1 + h1 - width) / 2, (l1 + h1 + width) / 2)
-    this.range("map", "y", (l2 + h2 - height) / 2, (l2 + h2 + height) / 2)
+    const {meta} = this
+    this.equal("map", meta.box, () => this.places())
     const [x0, x1, y0, y1] = meta.terrain
     this.fill("terrain", {image: [this.get("terrain")], x: [x0], y: [y0], dw: [x1 - x0], dh: [y1 - y0]})
     this.fill("levels", {x: this.get("level-x"), y: this.get("level-y")})
-    this.fill("places", {x: meta.minima.map(m => m.at[0]), y: meta.minima.map(m => m.at[1]), text: meta.minima.map(m => m.label)})
     for (const name of ["far", "near"]) {
       this.label(name, "y", meta[name].label)
       this.range(name, "y", ...meta[name].range)
@@ -106,6 +120,28 @@ class Stage {
       this.fill(`${name}-theory`, {x: lines.map(line => line.x), y: lines.map(line => line.y)})
     }
     if (!this.pointer) this.pointer = meta.pointer
+  }
+
+  // minima with their labels, each beside its triangle where it is free of the others and within the figure
+  places() {
+    const {minima} = this.meta, map = this.model("map"), {x_range, y_range} = map, height = 16, gap = 8
+    const across = aspect(map) ? map.inner_width : 600, scale = across / (x_range.end - x_range.start)
+    const pixel = ([x, y]) => [(x - x_range.start) * scale, (y - y_range.start) * scale]
+    const taken = minima.map(({at}) => [pixel(at)[0] - 5, pixel(at)[1] - 5, 10, 10]) // the triangles: left, bottom, width, height
+    const columns = {x: [], y: [], text: [], right: [], up: [], align: []}
+    for (const {at, label} of minima) {
+      const width = 7 * label.length, [x, y] = at, [left, bottom] = pixel(at)
+      const box = ([right, up, align]) => [left + right - (align === "right" ? width : 0), bottom + up, width, height]
+      const free = place => {
+        const [l, b, w, h] = box(place)
+        return l >= 0 && l + w <= across && b >= 0 && !taken.some(([l2, b2, w2, h2]) => l < l2 + w2 && l2 < l + w && b < b2 + h2 && b2 < b + h)
+      }
+      const tries = [[gap, 4, "left"], [-gap, 4, "right"], [gap, -4 - height, "left"], [-gap, -4 - height, "right"]]
+      const [right, up, align] = tries.find(free) ?? tries[0]
+      taken.push(box([right, up, align]))
+      for (const [name, value] of Object.entries({x, y, text: label, right, up, align})) columns[name].push(value)
+    }
+    this.fill("places", columns)
   }
 
   row(name, i) { // row i of a 2D array
@@ -240,7 +276,7 @@ class Stage {
     if (key !== this.noisy) this.proportion(null)
     this.noisy = key
     const [x, y] = this.pointer, {G, H, S} = matrices(meta, x, y)
-    this.fill("pointer", {x: [x], y: [y]})
+    this.fill("pointer", this.model("ellipse") ? {x: [x], y: [y]} : {x: [], y: []}) // where nothing is read off, nothing is marked
     const turn = matrix => {
       const {values, angle} = eigen(matrix), [a, b] = values.map(value => Math.sqrt(Math.abs(value)))
       const size = Math.max(a, b) || 1, xs = [], ys = []
@@ -253,9 +289,7 @@ class Stage {
     this.fill("ellipse-hessian", turn(H))
     this.fill("ellipse-fisher", turn(G))
     this.fill("ellipse-sigma", turn(S))
-    const [inner_width, inner_height] = inner(this.model("ellipse")), wide = inner_width > 0 && inner_height > 0 ? inner_width / inner_height : 1.3
-    this.range("ellipse", "x", -1.1 * Math.max(1, wide), 1.1 * Math.max(1, wide)) // a circle looks round
-    this.range("ellipse", "y", -1.1 * Math.max(1, 1 / wide), 1.1 * Math.max(1, 1 / wide))
+    this.equal("ellipse", [[-1.1, 1.1], [-1.1, 1.1]]) // a circle looks round
   }
 
   // where noise is read off in one dimension
