@@ -82,7 +82,7 @@ def cloud_figure() -> figure:
 
 CELLS = {
     "net": Cell(
-        "The network, and where λ sits",
+        "The network, and where λ is attained",
         "Grey bars: widths H₀ … H_L. Green: the rank that is left after s layers on a stratum of weights with the smallest codimension, "
         "which is 2λ; numbers: how much rank a layer loses. Purple: the same for strata near your point.",
         network_figure,

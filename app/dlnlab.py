@@ -71,7 +71,7 @@ EXAMPLES: dict[str, tuple[str, DeepLinear]] = {
     "bottleneck": ("Bottleneck: one thin layer decides", DeepLinear((20, 15, 3, 15, 20), (15, 3, 3, 15))),
     "wide": ("Wide and deep: λ forgets depth, width and rank", DeepLinear((5, 40, 40, 40, 40, 40, 40, 5), (3, 40, 40, 40, 40, 40, 5))),
     "local": ("At a given point λ(w) may be larger than λ", DeepLinear((2, 2, 2), (2, 0))),
-    "saddles": ("From saddle to saddle, as in the paper", DeepLinear((5, 20, 20, 20, 20, 5), (1, 20, 20, 20, 5))),
+    "saddles": ("From saddle to saddle, as in the paper", DeepLinear((5, 20, 20, 20, 20, 5), (5, 20, 20, 20, 5))),
     "small step": (
         "From saddle to saddle, ten times smaller ε",
         DeepLinear((5, 20, 20, 20, 20, 5), (1,) * 5, replace(START.training, sampler=SGLD(eps=1e-7, gamma=1.0), draws=1000, every=500)),

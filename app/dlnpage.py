@@ -244,7 +244,7 @@ class Session(Base):
         self.legend(
             net=[
                 ("bayes", "width"),
-                ("exact line", "rank left where λ sits"),
+                ("exact line", "rank left where λ is attained"),
                 ("steep dash", "near your point"),
                 ("bayes dots", f"rank {value.rank}"),
                 *([("words", f"Layers lose {', '.join(map(str, found.best.lost))}")] if len(widths) <= DRAWN else []),

@@ -37,14 +37,14 @@ def says(found: Exact) -> str:
     if not lost:
         text += "No rank is lost on the way from input to output"
     elif len(lost) <= 5:
-        text += f"λ sits where {listed([f'layer {s} loses {d}' for s, d in lost])} of the dimensions"
+        text += f"λ is attained where {listed([f'layer {s} loses {d}' for s, d in lost])} of the dimensions"
     else:
-        text += f"λ sits where the loss of rank is spread over {len(lost)} layers"
+        text += f"λ is attained where the loss of rank is spread over {len(lost)} layers"
     text += ", or on others as large" * (total.multiplicity > 1) + ". "
     equal = "=" if proven(found) else "≤"
     if here.lam == lam:
-        return text + "Your point has the same value."
-    return text + f"At your point, whose layers keep more rank, λ(w) {equal} {text_of(here.lam)}."
+        return text + "The weights chosen (“your point”) have the same value."
+    return text + f"At the weights chosen (“your point”), whose layers keep more rank, λ(w) {equal} {text_of(here.lam)}."
 
 
 def proven(found: Exact) -> bool:

@@ -1,6 +1,7 @@
 """The LLC lab in words: one sentence that judges, the health report, what is known of a model, and each cell of the map."""
 
 import math
+import re
 
 import numpy as np
 
@@ -102,6 +103,13 @@ def verdict(value: LLCLab, numbers: Numbers, truth) -> str:
 
 # Health, and what is known
 
+SIGNS = {"eps='auto'": "“Tune ε for me”", "lambda-hat": "λ̂", "n beta": "nβ", "gamma": "γ", "eps": "ε", "*": r"\*"}  # of Python, and of the page
+
+
+def plain(text: str) -> str:
+    """A finding, written for Python's users, in the page's signs and as Markdown."""
+    return re.sub(r"\beps='auto'|\blambda-hat\b|\bn beta\b|\bgamma\b|\beps\b|\*", lambda found: SIGNS[found[0]], text)
+
 
 def health_words(value: LLCLab, numbers: Numbers) -> str:
     """The numbers behind the verdict, and every finding."""
@@ -125,7 +133,7 @@ def health_words(value: LLCLab, numbers: Numbers) -> str:
         facts.append(f"chains report {living.min():.3g} … {living.max():.3g}")
     text = " · ".join(facts)
     if numbers.health:
-        rows = (f"{SIGN[one.severity]} **{one.severity.capitalize()}, {one.name}:** {one.text.replace('*', chr(92) + '*')}" for one in numbers.health)
+        rows = (f"{SIGN[one.severity]} **{one.severity.capitalize()}, {one.name}:** {plain(one.text)}" for one in numbers.health)
         return text + "\n\n" + "\n\n".join(rows)
     return text + "\n\n✔ **Nothing found:** the chains agree, move, stay near w* and are in equilibrium as far as they can tell."
 

@@ -164,6 +164,11 @@ def test_healthy_chains_that_are_off_are_not_called_right():
     assert says(value, numbers, True).endswith("Healthy, yet 42% above what is exact.")
 
 
+def test_a_finding_is_told_in_the_signs_of_the_page():
+    told = llcwords.plain("n beta = 9: eps = 1 is too large for |w - w*|, so lambda-hat errs; smaller steps, another gamma, or eps='auto'")
+    assert told == "nβ = 9: ε = 1 is too large for |w - w\\*|, so λ̂ errs; smaller steps, another γ, or “Tune ε for me”"
+
+
 def test_an_error_has_two_digits():
     assert llcwords.estimate_words(0.25084, 0.0034) == "0.2508 ± 0.0034"
     assert llcwords.estimate_words(12.3456, 0.43) == "12.35 ± 0.43"
