@@ -55,7 +55,10 @@ class State(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Heading; Markdown; what is shown. choices: (text, is it right), where something is asked; answer and after: what is then said and shown."""
+    """Heading; Markdown; what is shown. choices: (text, is it right), where something is asked; answer and after: what is then said and shown.
+
+    covered: nothing is shown until somebody predicts; `show` is then the picture of the step before.
+    """
 
     title: str
     text: str
@@ -63,6 +66,7 @@ class Step(NamedTuple):
     choices: tuple[tuple[str, bool], ...]
     answer: str
     after: State | None
+    covered: bool
     line: int
 
 
@@ -120,13 +124,16 @@ class _Reader:
     def step(self, start: int, end: int, before: State | None) -> Step:
         title = self.lines[start][3:].strip() or self.fail(start + 1, "a step needs a heading: ## Two minima, both perfect")
         text, answer, choices, states, part, asked = [], [], [], {}, "text", 0
+        covered = 0
         i = start + 1
         while i < end:
             line, number = self.lines[i].strip(), i + 1
             word = next((word for word in WORDS if line.startswith(word)), "")
             rest = line[len(word) :].strip()
             i += 1
-            if word == "show:":
+            if word == "show:" and rest == "nothing" and part == "text":
+                covered = number
+            elif word == "show:":
                 while i < end and self.lines[i].strip().startswith("&"):
                     rest, i = rest + self.lines[i].strip(), i + 1
                 if part in states:
@@ -153,11 +160,15 @@ class _Reader:
             self.fail(asked, "this question has no answer:")
         if part == "answer" and not (len(choices) > 1 and any(right for _, right in choices)):
             self.fail(asked, "a question has at least two choices, - [ ] wrong and - [x] right, one of them right")
+        if covered and ("answer" not in states or "text" in states):
+            self.fail(
+                covered, "show: nothing is for a question whose picture tells the answer; give that picture as show: after answer:, and no other"
+            )
         show = states.get("text", before) or self.fail(start + 1, "the first step needs a line show: with the state of a lab, its link or its query")
         for kind, lines in (("step", text), ("answer", answer)):
             if not "".join(lines).strip() and (kind == "step" or part == "answer"):
                 self.fail(start + 1, f"the {kind} has no text")
-        return Step(title, "\n".join(text).strip(), show, tuple(choices), "\n".join(answer).strip(), states.get("answer"), start + 1)
+        return Step(title, "\n".join(text).strip(), show, tuple(choices), "\n".join(answer).strip(), states.get("answer"), bool(covered), start + 1)
 
     def state(self, text: str, before: State | None, line: int) -> State:
         """`text` is a link, a query, or, beginning with &, what changes of the state before."""

@@ -24,7 +24,7 @@ export function render({model, view}) {
       element("details", {class: "write"}, element("summary", {text: "Write a lesson of your own"}),
         element("p", {text: "A lesson is one Markdown file in a folder that the environment variable LAMBDASCAPE_LESSONS names when the server starts. No Python. A state is the link of any lab (“Copy link”)."}),
         element("pre", {text: EXAMPLE}),
-        element("p", {text: "show: beginning with & changes only the values named. $…$ and $$…$$ are formulas. In your own file a mistake is told here with its line; the other lessons still work. The whole format is in CONTRIBUTING.md."})))
+        element("p", {text: "show: beginning with & changes only the values named; show: nothing hides the picture until somebody predicts. $…$ and $$…$$ are formulas. In your own file a mistake is told here with its line; the other lessons still work. The whole format is in CONTRIBUTING.md."})))
   }
 
   function reading() {
@@ -32,7 +32,7 @@ export function render({model, view}) {
     let step = model.step, revealed = false
     const title = element("h1", {text: lesson.title}), heading = element("h2", {class: "heading"})
     const text = element("div", {class: "text"}, ...[].concat(model.get_child("text")))
-    const answer = element("div", {class: "answer", hidden: true, "aria-live": "polite"}, ...[].concat(model.get_child("answer")))
+    const answer = element("div", {class: "answer", hidden: true, tabindex: -1, "aria-live": "polite"}, ...[].concat(model.get_child("answer")))
     const choices = element("div", {class: "choices", role: "group", "aria-label": "Your prediction"})
     const dots = element("ol", {class: "dots", "aria-label": "Steps"}, ...steps.map((one, i) => element("li", {},
       element("button", {type: "button", "aria-label": `Step ${i + 1}: ${one.title}`, title: one.title, onclick: () => go(i)}))))
@@ -97,17 +97,18 @@ export function render({model, view}) {
     let watching = 0
     const watch = () => { clearTimeout(watching); watching = setTimeout(arrived, 60) }
     const arrived = () => {
-      if (listening() && settled() >= ticket) return early() ? cover("before", "Predict first; the picture follows") : cover("")
+      if (listening() && settled() >= ticket) return steps[step].covered && !revealed ? cover("before", "Predict first; the picture follows") : cover("")
       if (root.isConnected || !root.dataset.drawn) watch()
-    }
-    // a question whose picture is still that of the step before, of another experiment
-    const early = () => {
-      const {choices, show, after} = steps[step], before = step && (steps[step - 1].after ?? steps[step - 1].show)
-      const preset = state => new URLSearchParams(state.open).get("preset")
-      return Boolean(!revealed && choices.length && after && before && before.open === show.open && preset(after) !== preset(show))
     }
     moved.push(() => { if (key) { wanted ??= tones(); Object.assign(wanted, tones()); send() } })
 
+    // a button that goes, or is no more for use, takes the focus with it: the next Tab shall go on from here
+    const focused = () => root.getRootNode().activeElement
+    const keepFocus = (to, change) => {
+      const held = panel.contains(focused())
+      change()
+      if (held && !(panel.contains(focused()) && focused().offsetParent && !focused().disabled)) to.focus({preventScroll: true})
+    }
     const choose = (button, right) => {
       if (!revealed) {
         revealed = true
@@ -116,8 +117,8 @@ export function render({model, view}) {
           other.setAttribute("aria-pressed", String(other === button))
         }
         button.classList.toggle("wrong", !right && button.dataset.choice !== undefined)
-        choices.dataset.answered = right ? "right" : button.dataset.choice === undefined ? "shown" : "wrong"
         answer.hidden = false
+        keepFocus(answer, () => { choices.dataset.answered = right ? "right" : button.dataset.choice === undefined ? "shown" : "wrong" })
         requestAnimationFrame(narrow)
         if (steps[step].after) place()
         answer.scrollIntoView({block: "nearest", behavior: "smooth"})
@@ -134,16 +135,18 @@ export function render({model, view}) {
       const one = steps[step]
       heading.textContent = one.title
       count.textContent = `${step + 1} / ${steps.length}`
-      back.disabled = step === 0
-      on.disabled = step === last
       further.hidden = step !== last
       lab.textContent = step === last ? "Now play: open this in the lab" : "Open in the lab"
       lab.classList.toggle("go", step === last)
       follow()
       for (const [i, dot] of [...dots.querySelectorAll("button")].entries()) { dot.setAttribute("aria-current", i === step ? "step" : "false"); dot.classList.toggle("seen", i < step) }
       revealed = false
-      answer.hidden = true
-      ask()
+      keepFocus(scroll, () => {
+        answer.hidden = true
+        ask()
+        back.disabled = step === 0
+        on.disabled = step === last
+      })
       scroll.scrollTop = 0
       place()
       root.dataset.step = step + 1
@@ -173,6 +176,13 @@ export function render({model, view}) {
     new ResizeObserver(() => requestAnimationFrame(narrow)).observe(scroll)
     model.on("step", () => setTimeout(typeset))
     window.addEventListener("popstate", () => { if (root.isConnected) go(Math.max(0, Math.min(last, (+new URLSearchParams(window.location.search).get("step") || 1) - 1)), false) })
+    // clickers of lecturers send these two: from within the frame as well, where the arrows move sliders
+    frame.addEventListener("load", () => frame.contentWindow.addEventListener("keydown", event => {
+      const by = {PageDown: 1, PageUp: -1}[event.key]
+      if (!by || event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "TEXTAREA"].includes(event.composedPath()[0].tagName)) return
+      event.preventDefault()
+      go(step + by)
+    }))
     document.addEventListener("keydown", event => {
       const from = event.composedPath()[0]
       if (!root.isConnected || event.ctrlKey || event.metaKey || event.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(from.tagName)) return

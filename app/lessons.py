@@ -24,7 +24,7 @@ mjx-container[display="true"] { display: block; overflow: auto hidden; scrollbar
 mjx-container:not([display="true"]) { margin: 0 !important; }
 p, ul, ol, table { margin: .1em 0 .7em; } li { margin: .15em 0; } a { color: inherit; }
 .computed { font-weight: 600; font-variant-numeric: tabular-nums; border-bottom: 1px dotted currentColor; cursor: help; }
-code { font: .92em ui-monospace, monospace; background: none; color: inherit; padding: 0; }
+code { font: .92em ui-monospace, monospace; white-space: nowrap; background: none; color: inherit; padding: 0; }
 table { border-collapse: collapse; } th, td { padding: .15em .8em .15em 0; text-align: left; }
 blockquote { margin: .2em 0 .7em; padding: .1em .8em; border-left: 3px solid currentColor; opacity: .9; }
 """
@@ -82,6 +82,7 @@ def described(lesson: Lesson, following: Lesson | None) -> dict:
                 "title": step.title,
                 "show": shown(step.show, union[step.show.page]),
                 "after": shown(step.after, union[step.after.page]) if step.after else None,
+                "covered": step.covered,
                 "choices": [list(choice) for choice in step.choices],
             }
             for step in lesson.steps

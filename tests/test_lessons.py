@@ -60,6 +60,13 @@ def run_of(name: str, step: int, after: bool = False):
     return lab.decode(dict((shown.after if after else shown.show).query))[0].run.run()
 
 
+def near(name: str, step: int, rule: type, reach=0.1) -> float:
+    """Per cent of the second optimiser's trajectories that end within this of 0, in the picture after a step's answer."""
+    shown = lab.decode(dict(LESSONS[name].steps[step - 1].after.query))[0]
+    assert isinstance(shown.rival, rule)
+    return 100 * float((np.abs(replace(shown.run, rule=shown.rival).run().w) < reach).mean())
+
+
 def within(w, density, reach=0.1) -> float:
     """Per cent of a density on a fine grid that lie within this of 0."""
     return 100 * float(density[np.abs(w) < reach].sum() / density.sum())
@@ -114,6 +121,7 @@ NUMBERS = {
         "ratio sharp": lambda: proportion(WELL, Online()).limits["−w₀"],
         "negative": lambda: 100 * proportion(WELL, Online()).negative_share,
         "mass 2-3": lambda: left(DoubleWell(2.0, 2, 3), 10_000),
+        "lost": lambda: 100 * (1 - run_of("3-sticky", 3).survivors / run_of("3-sticky", 3).run.n),
         "stuck early": lambda: 100 * run_of("3-sticky", 3).share_left[-1],
         "stuck late": lambda: 100 * run_of("3-sticky", 3, True).share_left[-1],
         "stuck rate": lambda: transfer(DoubleWell(2.0, 2, 3), SGD(lr=0.01, batch=20)).escape_rate(),
@@ -151,6 +159,7 @@ NUMBERS = {
         "iso ngd": lambda: within(W, (4 * W**2 + DAMPING) ** 2 * np.exp(-(4 / 3 * W**6 + DAMPING * W**4 / 2) / TEMPERATURE)),
         "absorbing": lambda: ABSORBING,
         "absorbing at 20": lambda: ABSORBING * math.sqrt(20),
+        "thrown out": lambda: near("6-natural", 6, NGD),
         "least damping": lambda: 0.02 / (ABSORBING * math.sqrt(20)),
         "ngd stiffness": lambda: 0.1 * CURVATURE / (CURVATURE + 1),
     },
@@ -158,6 +167,7 @@ NUMBERS = {
         "healthy": lambda: reported("healthy").ideal,
         "step": lambda: reported("step").actual,
         "step ideal": lambda: reported("step").ideal,
+        "equipartition": lambda: reported("step").actual / reported("step").ideal,  # both are 1/(1 - eps n beta h/4) too large
         "batch nbeta": lambda: 32 / math.log(32),
         "data nbeta": lambda: 10_000 / math.log(10_000),
         "batch": lambda: reported("batch").ideal,
@@ -268,13 +278,13 @@ def test_heavy_damping_makes_natural_gradient_nearly_sgd():
 
 
 def test_natural_gradient_stays_in_the_sharp_well_that_sgd_leaves():
-    shown = lab.decode(dict(LESSONS["6-natural"].steps[5].show.query))[0]
+    shown = lab.decode(dict(LESSONS["6-natural"].steps[6].show.query))[0]
     sgd, ngd = (replace(shown.run, rule=rule).run().share_left for rule in (shown.run.rule, shown.rival))
     assert sgd[-1] < 0.001 and ngd[-1] == ngd[10] > 0.3
 
 
 def test_more_noise_pins_faster():
-    shown = lab.decode(dict(LESSONS["3-sticky"].steps[6].show.query))[0]
+    shown = lab.decode(dict(LESSONS["3-sticky"].steps[6].after.query))[0]
     line = shown.run.landscape.minima[1]
     few, many = (np.nanmedian(replace(shown.run, rule=rule).run().distance(line)[-1]) for rule in (shown.rival, shown.run.rule))
     assert shown.rival.batch < shown.run.rule.batch and few < many
@@ -332,12 +342,20 @@ def test_a_lesson_is_read(tmp_path):
     one = read(written(tmp_path, GOOD))
     first, second = one.steps
     assert (one.name, one.title, one.summary) == ("mine", "Two valleys", "What it is about.")
+    assert not first.covered and not second.covered
     assert isinstance(first, Step) and first.choices == (("Nothing", False), ("Something", True)) and first.answer == "This."
     assert first.show.page == "landscape" and first.show.figures == ("potential", "shares")
     assert dict(first.show.query) == {"landscape": "DoubleWell", "lr": "0.01"}
     assert dict(first.after.query) == {"landscape": "DoubleWell", "lr": "0.02"} and first.after.figures == ("potential", "shares")
     assert second.show == first.after and second.choices == () and second.after is None
     assert one.numbers[0].text == "0.117" and one.numbers[0].name == "a rate" and one.numbers[0].line == 8
+
+
+def test_a_picture_that_would_tell_the_answer_is_covered_until_then_and_the_one_before_stays_under_it(tmp_path):
+    asked = GOOD + "\n\n## Third\nshow: nothing\n\nMore.\n\nquestion: Which?\n- [x] One\n- [ ] Two\nanswer: One.\nshow: page=escape&n=300\n"
+    *_, second, third = read(written(tmp_path, asked)).steps
+    assert third.covered and third.show == second.show and third.after.page == "escape"
+    assert lessons.described(read(written(tmp_path, asked)), None)["steps"][2]["covered"]
 
 
 def test_a_copied_link_and_a_frames_address_are_states(tmp_path):
@@ -359,6 +377,8 @@ def test_a_copied_link_and_a_frames_address_are_states(tmp_path):
         ("show: page=landscape&figures=potential,shares\n&landscape=DoubleWell&lr=0.01", "", 13, "there is none"),
         (GOOD[GOOD.index("show:") :], "Text.\n", 4, "first step needs a line show:"),
         ("show: &lr=0.02", "show: &page=escape", 14, "keeps the lab"),
+        ("show: &lr=0.02", "show: nothing", 14, "name=value"),
+        ("More.", "show: nothing\nMore.", 17, "show: nothing is for a question"),
         ("show: &lr=0.02", "show: &lr=0.02\nshow: &lr=0.03", 15, "a second show:"),
         ("answer: This.\nshow: &lr=0.02", "", 10, "no answer"),
         ("question: What happens?", "", 13, "belongs after a question"),

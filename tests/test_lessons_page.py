@@ -115,7 +115,7 @@ def test_a_wrong_prediction_is_told_and_the_right_one_shown(visit):
 
 def test_the_address_is_the_step_and_back_and_reload_find_it(visit):
     window = visit(lesson="5-multiplicity", step="4")
-    window.shows(p="1", k="2")
+    window.shows(p="1", k="1")
     window.page.keyboard.press("ArrowRight")
     window.step(5)
     window.page.reload()
@@ -130,6 +130,67 @@ def test_the_address_is_the_step_and_back_and_reload_find_it(visit):
     window.page.get_by_role("button", name="Step 7: Text and code").click()
     window.step(7)
     window.shows(p="2", k="2")
+
+
+def test_a_picture_that_would_tell_the_answer_comes_with_it(visit):
+    window = visit(lesson="5-multiplicity", step="4")
+    cover = window.page.locator(".waiting[data-kind=before]")
+    sync_api.expect(cover).to_have_text("Predict first; the picture follows")
+    window.page.get_by_role("button", name="1/8").click()
+    window.shows(p="1", k="2")
+    sync_api.expect(window.page.locator(".waiting")).to_be_hidden()
+    window.press("One step on (→)")
+    window.step(5)
+    sync_api.expect(window.page.locator(".waiting")).to_be_hidden()
+
+
+FOCUSED = """() => {
+  let node = document.activeElement
+  while (node.shadowRoot?.activeElement) node = node.shadowRoot.activeElement
+  return node.className
+}"""
+
+
+def test_the_focus_stays_near_what_went_away_and_a_clicker_works_within_the_frame(visit):
+    window = visit(lesson="1-volume", step="2")
+    window.frame.locator(".lab[data-drawn]").wait_for()
+    window.page.get_by_role("button", name="Show the answer").focus()
+    window.page.keyboard.press("Enter")
+    assert window.page.evaluate(FOCUSED) == "answer"
+    window.page.keyboard.press("ArrowRight")
+    window.step(3)
+    assert window.page.evaluate(FOCUSED) == "scroll"
+    window.frame.locator(".scrub").focus()
+    window.page.keyboard.press("PageDown")  # what a lecturer's clicker sends
+    window.step(4)
+    window.page.keyboard.press("PageUp")
+    window.step(3)
+
+
+def test_a_bubble_of_the_frame_goes_when_the_pointer_leaves_it(visit):
+    window = visit(lesson="1-volume")
+    window.frame.locator(".lab[data-drawn]").wait_for()
+    bubble = window.frame.locator(".bubble")
+    window.frame.locator("h2[data-help]").first.hover()
+    sync_api.expect(bubble).to_be_visible()
+    window.page.locator("h2.heading").hover()
+    sync_api.expect(bubble).to_be_hidden()
+    window.frame.locator("h2[data-help]").first.focus()
+    sync_api.expect(bubble).to_be_visible()
+    window.page.keyboard.press("Escape")
+    sync_api.expect(bubble).to_be_hidden()
+
+
+def test_a_map_keeps_both_axes_to_one_scale_when_it_becomes_smaller(visit):
+    scales = """() => { const map = Bokeh.documents[0].get_model_by_name("map"), {x_range, y_range} = map
+      return [map.inner_width, map.inner_width / (x_range.end - x_range.start), map.inner_height / (y_range.end - y_range.start)] }"""
+    window = visit(lesson="5-multiplicity", step="1")
+    window.frame.locator(".lab[data-geometry]").wait_for()  # all has come that would draw it anew
+    square = f"wide => {{ const [width, across, up] = ({scales})(); return width < wide && Math.abs(across / up - 1) < 0.02 }}"
+    window.inside.wait_for_function(square, arg=1e9)
+    wide, *_ = window.inside.evaluate(scales)
+    window.page.set_viewport_size({"width": 1000, "height": 850})
+    window.inside.wait_for_function(square, arg=0.8 * wide)
 
 
 def test_what_a_reader_has_changed_goes_along_into_the_lab_and_can_be_undone(visit):
