@@ -3,6 +3,7 @@
 
 const FRAMES_A_SECOND = 30
 const LATE = {lambda: "", newton: "point", volume: "volume", energy: "energy", finite: "finite"} // what comes after the picture, and with which part of the geometry
+const POSTERIOR = ["shares", "ending", "energy", "finite"]
 const MOST = ["potential", "map", "shares", "near", "far", "density"] // what shows most, where there is no room for all
 
 const CELLS = {
@@ -158,7 +159,7 @@ export function render({model, view}) {
     if (before !== stage.meta.dim) fit()
     legends()
     if (stage.meta.dim === 2 || !stage.meta.draft) pointed() // words cost the browser a layout
-    if (says.textContent !== stage.meta.says) says.textContent = stage.meta.says
+    tell()
     if (!stage.meta.draft) remember(stage.meta.query)
     root.dataset.drawn = stage.meta.drawn
     root.dataset.draft = stage.meta.draft
@@ -191,7 +192,15 @@ export function render({model, view}) {
       meta.reason && element("span", {class: "words", text: meta.reason})])
     root.dataset.estimated = meta.drawn
   }
+  // a sentence on the posterior belongs to the figures that show it
+  let posterior = true
+  const tell = () => {
+    const text = (stage.meta?.says ?? []).filter(([, bayes]) => !bayes || posterior).map(([text]) => text).join(" ")
+    if (says.textContent !== text) says.textContent = text
+  }
   const fit = () => {
+    posterior = POSTERIOR.some(name => cells[name] && getComputedStyle(cells[name].figure).display !== "none")
+    tell()
     const height = heightOf(root, main, grid, MOST)
     stage.height(height, Object.fromEntries(Object.entries(cells).map(([name, {figure}]) => [name, figure.clientWidth])))
   }

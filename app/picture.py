@@ -271,8 +271,8 @@ def _drift(lab: Lab, far: dict) -> list[dict]:
     return [{"name": "drift law", "x": t.round(1).tolist(), "y": w2.round(4).tolist()}]
 
 
-def says(lab: Lab, outcomes, posterior) -> str:
-    """One or two sentences that tell what the picture shows, with its numbers."""
+def says(lab: Lab, outcomes, posterior) -> list[tuple[str, bool]]:
+    """Sentences that tell what the picture shows, with its numbers; and whether each is of the posterior, for pictures that show it."""
     run, parts = lab.run, []
     for name, out in outcomes.items():
         who = f"{name.upper()} ({rule_name(out.run.rule)})" if len(outcomes) > 1 else rule_name(out.run.rule)
@@ -289,9 +289,9 @@ def says(lab: Lab, outcomes, posterior) -> str:
             else:
                 away = np.nanmedian(best.distance(out.w))
                 text += f"; the median ends {away:.3g} from {best.name}" if away > NOTHING else f"; the median ends at {best.name}"
-        parts.append(text)
+        parts.append((f"{text}.", False))
     if run.landscape.barriers:
-        parts.append(f"Bayes, with {posterior.n:,.0f} sample{'s' * (posterior.n != 1)}, puts {100 * _masses(posterior)[0]:.3g} % there")
+        parts.append((f"Bayes, with {posterior.n:,.0f} sample{'s' * (posterior.n != 1)}, puts {100 * _masses(posterior)[0]:.3g} % there.", True))
     if run.data.slope:
-        parts.append("With a ≠ 0 the minima move: the λ shown belong to a = 0")
-    return ". ".join(parts) + "."
+        parts.append(("With a ≠ 0 the minima move: the λ shown belong to a = 0.", False))
+    return parts

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import threading
 import urllib.parse
 
 import pytest
@@ -144,6 +145,23 @@ def test_table_and_pictures_are_saved(small, tmp_path):
     svg = (tmp_path / "SVG").read_text()
     assert svg.startswith("<svg") and svg.count("<rect") > 24 and "learning rate" in svg
     assert (tmp_path / "PNG").read_bytes().startswith(b"\x89PNG") and (tmp_path / "PNG").stat().st_size > 20_000
+
+
+def test_while_a_film_is_made_its_menu_stays_closed_whatever_else_happens(browser, inside, monkeypatch):
+    made = threading.Event()
+    monkeypatch.setattr("app.page.recorded", lambda link, suffix, wanted: made.wait(60) and b"GIF89a")
+    window = Map(browser, inside.home).open(SMALL).complete()
+    menu = window.page.get_by_label("Save as a file")
+    menu.select_option(".gif")
+    sync_api.expect(menu).to_be_disabled()
+    window.type(n="40000", steps="200")
+    window.until(stale="true")
+    assert menu.is_disabled()
+    with window.page.expect_download() as saved:
+        made.set()
+    assert saved.value.suggested_filename == "lambdascape-escape.gif"
+    sync_api.expect(menu).to_be_enabled()
+    window.close()
 
 
 def test_changed_settings_say_that_the_map_is_of_those_before_until_it_is_recomputed_or_they_are_undone(visit):

@@ -167,6 +167,13 @@ def test_the_focus_stays_near_what_went_away_and_a_clicker_works_within_the_fram
     window.step(3)
 
 
+def test_a_sentence_on_the_posterior_stands_only_over_figures_that_show_it(visit):
+    for lesson, told in (("1-volume", False), ("2-bayes", True)):
+        window = visit(lesson=lesson)
+        sync_api.expect(window.frame.locator(".says")).to_contain_text("none diverged")
+        assert ("Bayes, with" in window.frame.locator(".says").inner_text()) == told
+
+
 def test_a_bubble_of_the_frame_goes_when_the_pointer_leaves_it(visit):
     window = visit(lesson="1-volume")
     window.frame.locator(".lab[data-drawn]").wait_for()

@@ -23,6 +23,11 @@ from landscapes import CATALOGUE, Cusp, DoubleWell, Monomial, Regular, Ring, Tri
 quick = settings(max_examples=40, deadline=None)
 
 
+def told(meta: dict) -> str:
+    """The sentences above the figures."""
+    return " ".join(text for text, _ in meta["says"])
+
+
 def strict(text: str) -> dict:
     """JSON as a browser reads it: no NaN, no infinity."""
 
@@ -66,7 +71,7 @@ def test_every_landscape_and_every_rule_gives_a_picture_that_json_and_the_browse
         for name in "ab":
             assert arrays[f"counts-{name}"].shape == (13, BINS)
             assert arrays[f"paths-{name}"].shape[:2] == (13, min(SHOWN[landscape.dim], 20))
-        assert "nan" not in meta["says"] and "inf" not in meta["says"]
+        assert "nan" not in told(meta) and "inf" not in told(meta)
 
 
 @pytest.mark.parametrize("landscape", [DoubleWell(), Monomial(), Valley(), TripleWell()])
@@ -74,8 +79,8 @@ def test_where_all_trajectories_diverge_there_is_a_picture_and_it_says_so(landsc
     start = At((50.0,) * landscape.dim)  # far out every landscape is steep
     _, meta, outcomes = shown(brief(landscape, SGD(lr=1.0, batch=1), start=start))
     assert outcomes["a"].survivors == 0
-    assert meta["says"].startswith("SGD: 100 % diverged")
-    assert "nan" not in meta["says"]
+    assert told(meta).startswith("SGD: 100 % diverged")
+    assert "nan" not in told(meta)
     assert meta["diverged"]["a"][-1] == 400
 
 
@@ -252,14 +257,14 @@ def test_level_lines_lie_where_the_potential_is_level(landscape):
 def test_the_sentence_counts_those_lost_and_those_left():
     _, meta, outcomes = shown(Lab(), 2000)
     for name, out in outcomes.items():
-        (said,) = re.findall(rf"{name.upper()} \(\w+\): (?:([\d.]+) % diverged|none diverged)", meta["says"])
+        (said,) = re.findall(rf"{name.upper()} \(\w+\): (?:([\d.]+) % diverged|none diverged)", told(meta))
         lost = np.isnan(out.w[:, 0])
         assert float(said or 0) == pytest.approx(100 * lost.mean(), rel=5e-3)
         barrier = meta["barriers"][0]
         first = 100 * np.mean(out.kept[0, ~lost, 0] < barrier)
         last = 100 * np.mean(out.w[~lost, 0] < barrier)
-        assert f"{first:.3g} % start left of the barrier and {last:.3g} % are there after 200 steps" in meta["says"]
-    assert f"puts {100 * Posterior(DoubleWell(), 1000).masses()[0]:.3g} % there" in meta["says"]
+        assert f"{first:.3g} % start left of the barrier and {last:.3g} % are there after 200 steps" in told(meta)
+    assert f"puts {100 * Posterior(DoubleWell(), 1000).masses()[0]:.3g} % there" in told(meta)
 
 
 def test_products_sent_to_the_browser_are_the_landscape():
