@@ -29,6 +29,7 @@ from nets.losses import named
 from nets.module_target import module_target, samples, split
 from nets.samplers import HMC, MALA, SGLD, Draws, Sampler, walk
 from nets.targets import Target
+from nets.trial import tried
 from nets.watch import Watched
 
 TARGET = 0.9  # acceptance that eps="auto" aims at; "LLC at scale" (2024) advises 0.9 to 0.95
@@ -42,7 +43,7 @@ ROUNDS, TRIAL = 16, 25  # of eps="auto": trials of so many steps each, or gradie
 LEAST = 8  # but no fewer steps than these
 LOOKS = 40  # looks at the chains during a run
 KNOWN = 20_000  # parameters of the largest deep linear network whose exact values are computed beside (a second or so)
-DIVERGED = 1000  # nbeta (L - L*) on average above so many times d, where equilibrium has at most d/2: no longer a sample of anything
+DIVERGED = 100  # nbeta (L - L*) on average above so many times d, where equilibrium has at most d/2: no longer a sample of anything
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def estimate_llc(
 ) -> Estimate:
     """lambda-hat of `model` at its present weights, which are not changed.
 
-    loss: (output, target) -> one value a sample, or their mean (told by its shape); or a name of `nets.losses`. data: (x, y), n samples each.
+    loss: (output, target) -> one value a sample, or their plain mean (told by its shape); or a name of `nets.losses`. data: (x, y), n samples each.
     only: names of the parameters that move, the others stay frozen, as do parameters with requires_grad=False (a note in `health` says so):
     the estimate is that of the model without them. device: "cpu" or "cuda". settings: the fields of `Estimation`.
     Raises ValueError for data that do not fit, are empty or not finite, for settings out of range, and if all chains died.
@@ -154,11 +155,11 @@ class Estimation:
         if not isinstance(self.target, Target):
             raise ValueError(f"target = {self.target!r}; give a Target, such as module_target(model, loss, x, y)")
         for name, least in (("chains", 1), ("draws", 4), ("batch", 0), ("seed", 0), ("thin", 1)):
-            put(name, _whole(name, getattr(self, name), least))
-        put("burn_in", self.draws // 2 if self.burn_in is None else _whole("burn_in", self.burn_in, 0))
+            put(name, whole(name, getattr(self, name), least))
+        put("burn_in", self.draws // 2 if self.burn_in is None else whole("burn_in", self.burn_in, 0))
         if self.batch > self.target.n:
             raise ValueError(f"batch = {self.batch}; there are only {self.target.n} samples (0 takes all of them)")
-        put("nbeta", _nbeta(self.nbeta, self.target.n, self.batch))
+        put("nbeta", inverse_temperature(self.nbeta, self.target.n, self.batch))
         if self.sampler is None:
             put("sampler", SGLD() if 0 < self.batch < self.target.n else MALA())
             put("eps", "auto" if self.eps is None else self.eps)
@@ -173,6 +174,8 @@ class Estimation:
             put("baseline", "batch" if self.batch and self.measure == "batch" else "full")
         if self.exact is None:
             put("exact", _exact(self.target))
+        elif not (isinstance(self.exact, tuple) and len(self.exact) == 2 and all(isinstance(lam, numbers.Real) for lam in self.exact)):
+            raise ValueError(f"exact = {self.exact!r}; give a pair of numbers, the local and the global lambda")
         self._walk(self.sampler, 1, self.seed)  # its demands, before anything runs
 
     def run(self) -> Estimate:
@@ -188,6 +191,7 @@ class Estimation:
         tuned = self.eps == "auto"
         yield self._nothing_yet(sampler, done, notes)
         if tuned:
+            self._computable()
             for eps, steps in self._tune():
                 sampler, done = replace(sampler, eps=eps), done + steps
                 yield self._nothing_yet(sampler, done, notes)
@@ -200,6 +204,12 @@ class Estimation:
             shorter = float(f"{sampler.eps / 2:.3g}")
             text = f"eps = {sampler.eps:g} was halved to {shorter:g}, because {reason}"
             sampler, done, notes = replace(sampler, eps=shorter), estimate.step, (*notes, Finding("note", "step halved", text))
+
+    def _computable(self) -> None:
+        """Refuse a w* where there is no loss: no step would be short enough."""
+        star = float(self.target.losses(self.target.star[None])[0])
+        if not math.isfinite(star):
+            raise ValueError(f"the loss at w* is {star} on these data; give a point, and samples, where it is finite")
 
     @property
     def _aim(self) -> float:
@@ -246,6 +256,7 @@ class Estimation:
             else:
                 yield self._nothing_yet(sampler, step, notes)
             if dead.all():
+                self._computable()
                 return
 
     def _estimate(self, sampler, step, losses, baselines, dead, acceptance, watched, notes) -> Estimate:
@@ -364,7 +375,7 @@ def _estimation(model, loss, data, sampler, nbeta, only, device, settings) -> Es
     _offered("estimate_llc", settings, "only", "device")
     moving, still = split(model, only)
     x, y = samples(model, *data)
-    notes = _try(model, loss, x, y)
+    notes = tried(model, loss, x, y)
     if still:
         text = f"requires_grad=False holds {_few(still)} fast: this is the estimate of {_few(moving)} alone"
         notes = (*notes, Finding("note", "frozen", text))
@@ -383,43 +394,6 @@ def _offered(function: str, settings: dict, *more: str) -> None:
         raise ValueError(f"{function}: there is no setting {unknown!r}; choose among {', '.join(choices)}")
 
 
-def _try(model: nn.Module, loss: Callable, x: Tensor, y: Tensor) -> tuple[Finding, ...]:
-    """The loss of some samples, once: can it be computed, and what is it a mean of? -> what should be known beforehand."""
-    place = next(iter(model.parameters())).device
-    x, y = x[:8].to(place), y[:8].to(place)
-    training = model.training
-    try:
-        with torch.enable_grad():
-            output = model.eval()(x)
-            value = loss(output, y)
-        with torch.no_grad():
-            twice = loss(model(torch.cat([x, x])), torch.cat([y, y]))  # of any kind of output
-    except Exception as error:
-        text = f"the loss of model(x) for x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} cannot be computed: {error}"
-        raise ValueError(text) from error
-    finally:
-        model.train(training)
-    if not isinstance(value, Tensor) or tuple(value.shape) not in ((), (len(x),)):
-        shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(f"loss(output, target) of {len(x)} samples has shape {shape}; give one value a sample, ({len(x)},), or their mean, ()")
-    if not value.requires_grad:
-        raise ValueError("loss(output, target) has no gradient by the weights; compute it from the output by torch, without detach() or no_grad()")
-    value = value.detach()
-    if not value.ndim and value and not torch.isclose(twice, value, rtol=1e-3):
-        raise ValueError("loss(output, target) is a sum over samples (it doubles with them); give their mean, or one value a sample")
-    if not isinstance(output, Tensor):
-        return ()
-    output = output.detach()
-    width = output[0].numel()
-    if width > 1 and output.shape == y.shape and y.is_floating_point():
-        with torch.no_grad():
-            wide = loss(torch.cat([output + 1, output + 1], 1), torch.cat([y, y], 1)).mean()
-            if torch.isclose(wide, loss(output + 1, y).mean(), rtol=1e-4):
-                text = f"the loss is a mean over {width} outputs, so n beta is {width} times smaller than for their sum (nats: half_squares)"
-                return (Finding("note", "mean over outputs", text),)
-    return ()
-
-
 def _exact(target: Target) -> tuple[float, float] | None:
     """(local, global) lambda where they are known: of deep linear networks of moderate size that realise the data."""
     if (
@@ -436,13 +410,13 @@ def _exact(target: Target) -> tuple[float, float] | None:
     return float(dln.local_learning_coefficient(weights, 1e-5)), float(dln.learning_coefficient(ranks.widths, ranks.rank).lam)
 
 
-def _whole(name: str, value, least: int) -> int:
+def whole(name: str, value, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} = {value!r}; give an integer of at least {least}")
     return int(value)
 
 
-def _nbeta(nbeta, n: int, batch: int) -> float:
+def inverse_temperature(nbeta, n: int, batch: int) -> float:
     if nbeta is None:
         return default_nbeta(n)
     if nbeta == "devinterp-0.2":

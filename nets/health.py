@@ -124,6 +124,9 @@ def examine(seen: Seen) -> Health:
 
 
 def _never_moved(seen: Seen, values) -> Finding | None:
+    if seen.llc.ess == 0 and not seen.corrected and seen.look.radius > 0:
+        text = f"all draws have the same loss, at |w - w*| = {seen.look.radius:.3g}: chains have left for a plateau, so there is no estimate"
+        return Finding("warning", "never moved", f"{text}: choose a smaller eps, or tether with gamma > 0")
     if seen.llc.ess == 0:
         return Finding("warning", "never moved", "every proposal was rejected, so there is no estimate: choose a smaller eps, or eps='auto'")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nets.estimate import Estimate, estimate_llc
+from nets.estimate import Estimate, estimate_llc, inverse_temperature, whole
 from nets.experiment import Case, Part, Row
 from nets.probes import FisherTrace, Spectrum
 from nets.race import Race, Standings
@@ -42,6 +42,11 @@ class LambdaHat:
     burn_in: int = 0
     batch: int = 128
 
+    def __post_init__(self):
+        for name, least in (("chains", 1), ("draws", 4), ("burn_in", 0), ("batch", 0)):
+            whole(name, getattr(self, name), least)
+        inverse_temperature(self.nbeta, 2, self.batch)
+
     def measure(self, model, loss, x, y, seed: int = 0) -> Reading:
         batch = min(self.batch, len(x))
         settings = {"chains": self.chains, "draws": self.draws, "burn_in": self.burn_in, "batch": batch, "seed": seed}
@@ -54,7 +59,7 @@ class Lanes(Case):
 
     Columns: lane, step, epoch; batch_loss, norm, cosine: means over the epoch so far; smallest: the least eigenvalue of the preconditioner;
     train_loss, test_loss, train_accuracy, test_accuracy; what the probes' `numbers` say (of a Fisher trace after `fisher_`), of a spectrum also
-    how many eigenvalues lie above and below LEVELS; ended: why a lane has diverged (its last row).
+    how many eigenvalues lie above and below LEVELS; failed: why a probe has none; ended: why a lane has diverged (its last row).
     """
 
     race: Race
@@ -107,6 +112,8 @@ class Lanes(Case):
         for watch, value in zip(self.race.runs[0].probes, lane.probes, strict=True):
             before = "fisher_" if isinstance(watch.probe, FisherTrace) else ""
             row |= {before + name: number for name, number in getattr(value, "numbers", {}).items()}
+            if isinstance(value, ValueError):
+                row["failed"] = f"{type(watch.probe).__name__}: {value}"
             if isinstance(value, Spectrum):
                 row |= {f"above {level:g}": value.dim * value.mean(lambda mu, level=level: mu > level)[0] for level in LEVELS}
                 row |= {f"below -{level:g}": value.dim * value.mean(lambda mu, level=level: mu < -level)[0] for level in LEVELS}

@@ -7,7 +7,7 @@ Each loss maps (output, target) -> (n,), one value a sample, in nats where it is
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -34,7 +34,7 @@ LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": mse, "half_squ
 def _difference(output: Tensor, target: Tensor) -> Tensor:
     if output.shape != target.shape:  # (n, 1) - (n,) would broadcast to (n, n)
         raise ValueError(f"target has shape {tuple(target.shape)}, the model's output {tuple(output.shape)}; give targets of the output's shape")
-    return (output - target).flatten(1)
+    return (output - target).reshape(len(output), -1)
 
 
 def named(name: str) -> Loss:
@@ -42,6 +42,26 @@ def named(name: str) -> Loss:
     if name not in LOSSES:
         raise ValueError(f"loss = {name!r}; choose one of {', '.join(map(repr, LOSSES))}")
     return LOSSES[name]
+
+
+def per_sample(loss: Callable, output: Tensor, target: Tensor) -> Callable:
+    """The loss of this module that `loss`, a mean of torch, is the mean of; else `loss` as it is. ValueError for labels that are no classes."""
+    kind = type(loss)
+    plain = kind in (nn.CrossEntropyLoss, nn.MSELoss) and vars(loss) | {"training": True} == vars(kind())
+    if loss in (cross_entropy, functional.cross_entropy) or (plain and kind is nn.CrossEntropyLoss):
+        if output.ndim != 2 or target.ndim != 1 or target.is_floating_point():
+            return soft if loss is cross_entropy else loss  # targets are distributions, or there are several a sample
+        wrong = target[(target < 0) | (target >= output.shape[1])]
+        if len(wrong):
+            count = output.shape[1]
+            raise ValueError(f"y holds the label {int(wrong[0])}, and the model has {count} classes; give labels 0 ... {count - 1}")
+        return cross_entropy
+    return mse if loss is functional.mse_loss or plain else loss
+
+
+def soft(output: Tensor, target: Tensor) -> Tensor:
+    """-sum_k target_k log softmax(output)_k; output and target (n, classes) -> (n,) nats."""
+    return functional.cross_entropy(output, target, reduction="none")
 
 
 def drawn(loss: Loss, output: Tensor, generator: torch.Generator) -> Tensor:

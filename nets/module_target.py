@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
-from torch.nn import functional
 
 from nets.linear_target import LinearTarget
-from nets.losses import cross_entropy, half_squares, mse, named
+from nets.losses import half_squares, mse, named, per_sample
 from nets.stacked import StackedTarget, perceptron
 from nets.targets import Samples, Target
 
-TWINS = {functional.cross_entropy: cross_entropy, functional.mse_loss: mse}  # means over samples, and the same of each sample
 KINDS = torch.float32, torch.float64
 SQUARES = {mse: "mse", half_squares: "half_squares"}
 
@@ -67,7 +65,7 @@ def module_target(
     linear ones with a squared loss take their full-data path (`LinearTarget`), all else goes through autograd.
     """
     device = _device(device)
-    loss = named(loss) if isinstance(loss, str) else TWINS.get(loss, loss)
+    loss = named(loss) if isinstance(loss, str) else loss
     moving, _ = split(model, only)
     x, y = (part.to(device) for part in samples(model, x, y))
     model = copy.deepcopy(model).eval().requires_grad_(False).to(device)
@@ -75,6 +73,7 @@ def module_target(
     moving, frozen = {name: every[name] for name in moving}, {name: value for name, value in every.items() if name not in moving}
     with torch.no_grad():
         first = model(x[:2])
+        loss = per_sample(loss, first, y) if isinstance(first, Tensor) else loss
         each = loss(first, y[:2])
     count = len(x[:2])
     if each.shape not in ((), (count,)):
@@ -103,7 +102,10 @@ def samples(model: nn.Module, x, y) -> tuple[Tensor, Tensor]:
             raise ValueError(f"{name} is {kind}; chains need float32 or float64, in whose rounding their steps do not vanish: use model.float()")
         if not bool(torch.isfinite(value).all()):
             raise ValueError("the model's weights hold NaN or infinity; w* must be finite")
-    kind = next(iter(model.parameters())).dtype
+    kinds = {value.dtype for value in model.parameters()}
+    if len(kinds) > 1:
+        raise ValueError("the model has parameters of float32 and of float64; use model.float() or model.double()")
+    kind = kinds.pop()
     return tuple(data.to(kind) if data.is_floating_point() else data for data in (x, y))
 
 

@@ -89,6 +89,9 @@ def _last(rows: Sequence[Row], lane: str, name: str = "lambda_hat") -> Row:
     ended = [row["ended"] for row in where(rows, lane=lane) if "ended" in row]
     if ended:
         raise Unclear(f"{lane} has diverged ({ended[0]}): choose a smaller learning rate.")
+    failed = [row["failed"] for row in where(rows, lane=lane) if "failed" in row]
+    if failed and not there:
+        raise Unclear(f"Nothing could be measured of {lane} ({failed[-1]}).")
     if not there or there[-1]["epoch"] == 0:
         raise Unclear(f"{lane} is not trained far enough yet: nothing is measured after its first epoch.")
     return there[-1]
@@ -403,7 +406,8 @@ def _transition(rows: Sequence[Row]) -> Verdict:
     """A jump: the level moves by more than half of the range within a tenth of the time, and not in the first, where every training is fast."""
     there = [row for row in rows if "lambda_hat" in row and "largest" in row]
     if len(there) < 8:
-        raise Unclear(f"Only {len(there)} moments are measured; eight are needed to tell a jump from a slope.")
+        why = next((f" ({row['failed']})" for row in reversed(rows) if "failed" in row), "")
+        raise Unclear(f"Only {len(there)} moments are measured{why}; eight are needed to tell a jump from a slope.")
     parts, sharp, early, vague = [], 0, 0, []
     for name, said in (("train_loss", "Training loss"), ("lambda_hat", "λ̂"), ("trace", "tr H"), ("largest", "the largest eigenvalue")):
         values = column(there, name)

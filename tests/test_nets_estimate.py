@@ -176,6 +176,14 @@ def test_a_chain_that_left_for_a_plateau_far_above_any_posterior_has_died():
     assert found.mean < 1, "what survives is a truncated quadratic"
 
 
+def test_chains_on_a_plateau_are_told_to_be_there_and_no_rejections_are_made_up():
+    bowl = Potential(lambda w: 1 - torch.exp(-w.square().sum(1)), torch.zeros(3))
+    found = estimate_target(bowl, SGLD(eps=100.0, gamma=0.0), 10.0, chains=4, draws=100, burn_in=10)
+    assert "left for a plateau" in found.health["never moved"].text and "rejected" not in str(found.health)
+    with pytest.raises(ValueError, match="4 of 4 chains died"):  # 2/3 of 1000 lies above 100 d, where equilibrium has 3/2
+        estimate_target(bowl, SGLD(eps=0.1, gamma=0.0), 1000.0, chains=4, draws=100, burn_in=100)
+
+
 def test_the_thermostat_is_at_work():
     # a step at which Langevin dynamics report 1/(1 - 1/2) times too much
     nbeta, h = 50.0, 1.0
@@ -312,6 +320,44 @@ def test_any_loss_and_any_module_will_do():
     named = estimate_llc(model, "cross_entropy", (x.numpy(), y.numpy()), **run)
     np.testing.assert_allclose(each.losses, mean.losses, rtol=1e-5)
     np.testing.assert_allclose(each.losses, named.losses, rtol=1e-5)
+
+
+class Flat(nn.Module):
+    """One number a sample, without an axis of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = filled(0.5)
+
+    def forward(self, x):
+        return self.inner(x)[:, 0]
+
+
+def test_outputs_without_an_axis_are_as_good_as_those_with_one():
+    _, x, y = linear()
+    run = {"sampler": SGLD(eps=1e-4), "draws": 5, "burn_in": 0, "chains": 2}
+    for loss in (functional.mse_loss, nn.MSELoss(), "mse", "half_squares"):
+        flat, usual = estimate_llc(Flat(), loss, (x, y[:, 0]), **run), estimate_llc(filled(0.5), loss, (x, y), **run)
+        np.testing.assert_allclose(flat.losses, usual.losses, rtol=1e-5)
+
+
+def test_targets_may_be_distributions_or_sequences():
+    x, run = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)), {"sampler": SGLD(eps=1e-4), "draws": 5, "burn_in": 0, "chains": 2}
+    model, labels = nn.Linear(3, 4), torch.arange(50) % 4
+    hard = estimate_llc(model, "cross_entropy", (x, labels), **run)
+    for loss in (functional.cross_entropy, nn.CrossEntropyLoss(), "cross_entropy"):
+        soft = estimate_llc(model, loss, (x, functional.one_hot(labels, 4).float()), **run)
+        np.testing.assert_allclose(soft.losses, hard.losses, rtol=1e-5)
+    long = nn.Sequential(model, nn.Unflatten(1, (4, 1)))  # sequences of one label
+    np.testing.assert_allclose(estimate_llc(long, functional.cross_entropy, (x, labels[:, None]), **run).losses, hard.losses, rtol=1e-5)
+
+
+def test_a_model_keeps_the_mode_of_each_of_its_parts():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1)).train()
+    model[1].eval()
+    _, x, y = linear()
+    estimate_llc(model, "mse", (x, y), SGLD(eps=1e-4), draws=5, burn_in=0)
+    assert [part.training for part in (model, *model)] == [True, True, False, True]
 
 
 def test_data_of_numpys_default_type_are_data_of_the_models():
@@ -486,6 +532,25 @@ def test_a_narrow_deep_linear_network_with_full_rank_outside_has_26_all_of_it_re
 # Bad input
 
 
+class Noisy(nn.Module):
+    """Its dropout does not know of eval mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(2, 1)
+
+    def forward(self, x):
+        return functional.dropout(self.inner(x), 0.3)
+
+
+CLASSES = {"model": nn.Linear(2, 2), "y": (torch.arange(200) >= 100).long()}  # sorted: the first samples are of one class
+
+
+def late(label: int) -> torch.Tensor:
+    """Labels of which a late one is wrong."""
+    return CLASSES["y"].index_fill(0, torch.tensor([151]), label)
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -536,6 +601,17 @@ def test_a_narrow_deep_linear_network_with_full_rank_outside_has_26_all_of_it_re
         ({"eps": -1.0}, "eps"),
         ({"only": ["wait"]}, "weight"),
         ({"device": "quantum"}, "'cpu' or 'cuda'"),
+        ({"exact": 3}, "exact = 3; give a pair"),
+        ({"loss": lambda f, t: ((f - t) ** 2).sum()}, "sum over samples"),  # which is 0 at w*
+        ({"loss": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 20.0])), **CLASSES}, r"of 8 samples is .*weights\?"),
+        ({"loss": lambda f, t: functional.cross_entropy(f, t, ignore_index=1), **CLASSES}, "ignored labels.*reduction='none'"),
+        ({"loss": functional.cross_entropy, **CLASSES, "y": late(7)}, "label 7, and the model has 2 classes; give labels 0 ... 1"),
+        ({"loss": nn.CrossEntropyLoss(), **CLASSES, "y": late(-100)}, "label -100"),
+        ({"loss": "cross_entropy", **CLASSES, "y": late(-1)}, "label -1"),
+        ({"loss": lambda f, t: torch.log(f - f.detach() - 1).mean(1)}, "loss at w. is nan"),
+        ({"loss": lambda f, t: torch.log(f - f.detach() - 1).mean(1), "sampler": SGLD(), "batch": 20}, "loss at w. is nan"),
+        ({"model": nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1).double())}, "float32 and of float64"),
+        ({"model": Noisy()}, "another loss each time"),
     ],
 )
 def test_bad_input_is_one_clear_error(changed, words):

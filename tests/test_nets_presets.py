@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -320,6 +321,17 @@ def test_the_mean_over_an_epoch_does_not_depend_on_the_rhythm_of_frames():
     quiet = replace(RACE, race=Race.of(replace(TINY, probes=()), SGD(lr=0.05)), names=("SGD",))
     for a, b in zip(Experiment((quiet,)).run(), Experiment((replace(quiet, every=1),)).run(), strict=True):
         assert a.get("batch_loss", 0) == pytest.approx(b.get("batch_loss", 0), rel=1e-12) and a["train_loss"] == b["train_loss"]
+
+
+def test_a_probe_that_fails_costs_its_own_value_and_row_and_verdict_say_why():
+    wild = replace(TINY, probes=(Watch(LambdaHat(SGLD(eps=1e3), chains=1, draws=20, batch=16)),))
+    rows = Experiment((replace(RACE, race=Race.of(wild, SGD(lr=0.05), Adam())),)).run()
+    assert all(re.match("LambdaHat: .*1 of 1 chains died", row["failed"]) and "lambda_hat" not in row and "train_loss" in row for row in rows)
+    verdict = judge(PRESETS["ngd-fig2"], rows)
+    assert verdict.ok is None and "Nothing could be measured of SGD (LambdaHat: " in str(verdict)
+    for field, value in {"chains": 0, "draws": 3, "burn_in": -1, "batch": -1, "nbeta": 0.0}.items():
+        with pytest.raises(ValueError, match=f"{field} = "):
+            LambdaHat(**{field: value})
 
 
 def test_a_lane_that_diverges_says_why_in_its_last_row_and_the_others_go_on():
