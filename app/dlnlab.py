@@ -4,6 +4,7 @@ dlnexact.py has the exact values, dlnruns.py the trainings; dlnwords.py tells th
 """
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -128,7 +129,7 @@ def decode(query: Mapping[str, str], before: DeepLinear = START) -> tuple[DeepLi
 
 def _numbers(text: str, low: int) -> tuple[int, ...]:
     """Whole numbers from `low` up, separated by commas, blanks or dashes."""
-    parts = text[:1000].replace("-", " ").replace("–", " ").replace(",", " ").split()
+    parts = re.sub(r"(?<=\d)\s*[-–,]\s*(?=\d)", " ", text[:1000]).split()
     if not parts or not all(part.isdecimal() and len(part) < 8 and int(part) >= low for part in parts):
         raise ValueError(f"{state._short(text)}; give whole numbers from {low} up, such as 10,6,6,10")
     return tuple(map(int, parts))

@@ -19,6 +19,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,9 +65,17 @@ def checked(path: str | os.PathLike, run=None, suffixes: tuple[str, ...] = SUFFI
     return path
 
 
+class Compared(NamedTuple):
+    """What a landscape lab shows: the runs of its optimisers by name ("a" and, if there is one, "b"), and beta and n of the posterior beside them."""
+
+    results: dict[str, Result]
+    samples: int
+    beta: float
+
+
 def save(result, path: str | os.PathLike, title: str = "") -> pathlib.Path:
-    """Write a result of a run to a file of this suffix, whole or not at all; moving pictures also of two runs, {"a": ..., "b": ...}."""
-    path = checked(path, None if isinstance(result, dict) else getattr(result, "run", result))
+    """Write a result of a run, or two that are `Compared`, to a file of this suffix, whole or not at all."""
+    path = checked(path, None if isinstance(result, Compared) else getattr(result, "run", result))
     suffix = path.suffix.lower()
     with whole(path) as target:
         if suffix == ".npz":
@@ -77,7 +86,7 @@ def save(result, path: str | os.PathLike, title: str = "") -> pathlib.Path:
         elif suffix in MOVING:
             from app.animation import animate  # a second to import, so only where it is asked for
 
-            animate(result if isinstance(result, dict) else {"a": result}, target, title)
+            animate(result.results if isinstance(result, Compared) else {"a": result}, target, title)
         else:
             from app.plots import draw  # seconds to import, so only where a picture is asked for
 
@@ -86,7 +95,7 @@ def save(result, path: str | os.PathLike, title: str = "") -> pathlib.Path:
 
 
 def save_lab(lab, path: str | os.PathLike, title: str = "", cite: str = "", run=lambda simulation: simulation.run()) -> pathlib.Path:
-    """Write a landscape lab to a file of this suffix: .html simulates in a browser, moving pictures show both optimisers, the others the first.
+    """Write a landscape lab to a file of this suffix: .html simulates in a browser, the others show its optimisers beside its posterior.
 
     run: simulates, for who wants to see how far it is.
     """
@@ -95,9 +104,8 @@ def save_lab(lab, path: str | os.PathLike, title: str = "", cite: str = "", run=
         from app.standalone import page
 
         return write(page(lab, title, cite), path)
-    if path.suffix.lower() in MOVING:
-        return save({name: run(replace(lab.run, rule=rule)) for name, rule in lab.rules.items()}, path, title)
-    return save(run(lab.run), path, title)
+    results = {name: run(replace(lab.run, rule=rule)) for name, rule in lab.rules.items()}
+    return save(Compared(results, lab.bayes.samples, lab.bayes.beta), path, title)
 
 
 def write(text: str, path: str | os.PathLike) -> pathlib.Path:
@@ -139,6 +147,8 @@ def described(run) -> dict | str:
 
 def arrays(result) -> dict[str, np.ndarray]:
     """Named arrays, `run` (JSON text) among them; nothing that needs unpickling."""
+    if isinstance(result, Compared):
+        return {f"{name}_{key}" if name != "a" else key: array for name, part in result.results.items() for key, array in arrays(part).items()}
     run = np.array(json.dumps(described(getattr(result, "run", result)), ensure_ascii=False))
     if isinstance(result, Result):
         shares = result.shares
@@ -161,6 +171,9 @@ def arrays(result) -> dict[str, np.ndarray]:
 
 def rows(result) -> list[list]:
     """A table, its head first."""
+    if isinstance(result, Compared):
+        tables = {name: _steps(part) for name, part in result.results.items()}
+        return [["optimiser", *tables["a"][0]], *([name, *row] for name, table in tables.items() for row in table[1:])]
     if isinstance(result, Result):
         return _steps(result)
     return _values(result) if isinstance(result, SweepResult) else _points(result)

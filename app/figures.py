@@ -97,9 +97,9 @@ def landscape_1d() -> figure:
     )
     fig.line("x", "y", source=source("curve", "x", "y"), line_color=GREY, line_width=2)
     fig.multi_line("x", "y", source=source("barrier", "x", "y"), line_color=GREY, line_dash="dashed")
+    with_marks(fig, "minima", y_offset=12, text_align="center")
     for rule, colour in reversed(RULE_COLOURS.items()):
         fig.scatter("x", "y", source=source(f"dots-{rule}", "x", "y"), size=8, color=colour, alpha=0.5, line_color="white", line_width=0.5)
-    with_marks(fig, "minima", y_offset=12, text_align="center")
     return fig
 
 
@@ -110,10 +110,10 @@ def landscape_2d() -> figure:
         "image", "x", "y", "dw", "dh", source=source("terrain", "image", "x", "y", "dw", "dh"), palette="Greys256", level="image", global_alpha=0.7
     )
     fig.line("x", "y", source=source("levels", "x", "y"), line_color=GREY, line_alpha=0.6, line_width=1)
+    with_marks(fig, "places", "right", "up", "align", x_offset="right", y_offset="up", text_align="align")
     for rule, colour in reversed(RULE_COLOURS.items()):
         fig.line("x", "y", source=source(f"tails-{rule}", "x", "y"), line_color=colour, line_alpha=0.45, line_width=1.5)
         fig.scatter("x", "y", source=source(f"spots-{rule}", "x", "y"), size=6, color=colour, alpha=0.8, line_color="white", line_width=0.5)
-    with_marks(fig, "places", "right", "up", "align", x_offset="right", y_offset="up", text_align="align")
     fig.scatter("x", "y", source=source("pointer", "x", "y"), size=12, marker="cross", line_color=PURPLE, line_width=2)
     return fig
 

@@ -39,11 +39,11 @@ export function render({model, view}) {
     node.append(ICONS[text] ? icon(text) : text)
     return node
   }
-  const story = element("select", {class: "story-choice", title: "Figures of the literature, and what became of their claims", "aria-label": "Preset", onchange: event => model.send_msg({preset: event.target.value})})
+  const story = element("select", {class: "story-choice", title: "Figures of the literature, and what became of their claims", "aria-label": "Preset", onchange: event => { first = true; model.send_msg({preset: event.target.value}) }})
   side.prepend(element("div", {class: "tools"}, story, element("div", {class: "row"},
-    button("Surprise me", "Surprise me: another interesting setting", () => model.send_msg({action: "surprise"})),
+    button("Surprise me", "Surprise me: another interesting setting", () => { first = true; model.send_msg({action: "surprise"}) }),
     button("New noise", "New noise: same settings, next seed", () => model.send_msg({action: "noise"})),
-    button("Reset", "Reset: back to the start (r)", () => model.send_msg({action: "reset"})))))
+    button("Reset", "Reset: back to the start (r)", () => reset()))))
   const header = topBar("landscape")
 
   // player
@@ -80,6 +80,8 @@ export function render({model, view}) {
   grid.append(why)
   root.append(header, element("div", {class: "body"}, side, main), noticeBoard(model), helpBubble(root))
 
+  const reset = () => { first = true; model.send_msg({action: "reset"}) } // what is another run altogether is played from its start
+
   // playing
   let playing = false, last = 0, loose = 0, first = true
   const stage = new Stage(view, model.widget, (step, time, meta) => {
@@ -114,7 +116,7 @@ export function render({model, view}) {
   root.addEventListener("keydown", event => {
     const tag = event.composedPath()[0].tagName
     if (event.ctrlKey || event.metaKey || event.altKey || tag === "SELECT" || (tag === "INPUT" && event.composedPath()[0].type !== "range")) return
-    const act = {" ": toggle, ",": () => { pause(); go(-1) }, ".": () => { pause(); go(1) }, r: () => model.send_msg({action: "reset"})}[event.key]
+    const act = {" ": toggle, ",": () => { pause(); go(-1) }, ".": () => { pause(); go(1) }, r: reset}[event.key]
     if (act && !(event.key === " " && tag === "BUTTON")) { event.preventDefault(); act() }
   })
   root.tabIndex = -1
@@ -138,7 +140,7 @@ export function render({model, view}) {
     const flat = RULES.some(rule => { const band = stage.get(`near-${rule}`); return band && stage.row(`near-${rule}`, 2).every(value => value === 0) })
     show("near", ...names.map(n => n.cloneNode(true)), flat && element("span", {class: "words", text: "0 throughout: below the axis"}))
     show("shares", ...fits, meta.share?.bayes.length ? chip("bayes dash", `Bayes ${(100 * meta.share.bayes[0]).toPrecision(3)} %`) : null)
-    show("ending", ...names.map(n => n.cloneNode(true)), stage.exact && chip("ink dots", "exact law"), chip("bayes", meta.bayes))
+    show("ending", ...names.map(n => n.cloneNode(true)), RULES.some(rule => stage.exact?.get(`law-${rule}`)) && chip("ink dots", "exact law"), chip("bayes", meta.bayes))
     if (cells.near && meta.near) cells.near.title.textContent = meta.near.title
     if (cells.far && meta.far) cells.far.title.textContent = meta.far.title
     if (cells.shares && meta.share) cells.shares.title.textContent = meta.share.title

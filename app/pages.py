@@ -329,7 +329,7 @@ class Session(Saver):
         elif message.get("action") == "noise":
             self.replace(replace(self.state, run=replace(self.state.run, seed=(self.state.run.seed + 1) % 2**31)))
         elif message.get("action") == "surprise":
-            self.replace(random.choice(SURPRISES))
+            self.replace(random.choice([other for other in SURPRISES if other != self.state]))
 
     def make(self, suffix: str) -> None:
         """A file of the state, in a thread."""

@@ -140,7 +140,8 @@ def _one(lab: Lab, outcomes, posterior) -> dict:
             arrays[f"share-{name}"] = _median_distance(out, landscape.minima[0])[None].astype(np.float32)
             arrays["share-x"] = out.steps.astype(float)
             lines.append({"rule": name, "basin": 0})
-            words[name] = f"{arrays[f'share-{name}'][0, -1]:.2g} away at the end"
+            away = arrays[f"share-{name}"][0, -1]
+            words[name] = f"{away:.2g} away at the end" if np.isfinite(away) else "all diverged"
     titles = {
         1: (f"Median distance to w = {landscape.minima[0].name}", "|w|", (1e-4, 10.0)),
         2: ("Who is still left of the barrier", "share, of survivors", (5e-4, 1.4)),
@@ -173,7 +174,7 @@ def _fit(out: Result):
     if estimate.rate is None:
         return None, f"{100 * out.share_left[-1]:.3g} % stay, no rate" if out.share_left[-1] > 0 else "all gone, too fast for a rate"
     if estimate.rate <= 2 * estimate.stderr or estimate.rate < 1e-9:
-        return None, f"{100 * out.share_left[-1]:.3g} % stay, no escape seen"
+        return None, f"{100 * out.share_left[-1]:.3g} % at the end, no steady rate"
     stop = estimate.window[1]
     centre = np.arange(first, stop + 1)
     left = out.share_left[first : stop + 1]

@@ -15,6 +15,7 @@ from bokeh.embed import components
 from bokeh.util.paths import static_path
 from contourpy import contour_generator
 
+from app.export import Compared
 from dynamics.batches import Finite
 from dynamics.observe import Result
 from dynamics.posterior import Posterior
@@ -109,14 +110,33 @@ def _apart(main, bar) -> float:
 
 def panels(result) -> list:
     """The figure of a result as HoloViews elements."""
+    if isinstance(result, Compared):
+        parts = {name: _of_run(part, (result.samples, result.beta)) for name, part in result.results.items()}
+        return [_named(part, name.upper() if len(parts) > 1 else "") for name, found in parts.items() for part in found]
     if isinstance(result, Result):
-        return _one_variable(result) if result.run.landscape.dim == 1 else _two_variables(result)
+        return _of_run(result, (samples(result.run), 1.0))
     if isinstance(result, SweepResult):
         return _posteriors(result) if isinstance(result.results[0], Posterior) else _sweep(result)
     return _posterior(result)
 
 
+def _of_run(result: Result, seen: tuple[float, float]) -> list:
+    """seen: n and beta of the posterior beside it."""
+    return (_one_variable if result.run.landscape.dim == 1 else _two_variables)(result, seen)
+
+
+def _named(part, name: str):
+    """The panel with a name before its title."""
+    for backend in ("matplotlib", "bokeh") if name else ():
+        title = hv.Store.lookup_options(backend, part, "plot").kwargs.get("title", "")
+        part = part.opts(backend=backend, title=f"{name}: {title}")
+    return part
+
+
 def _call(result) -> str:
+    if isinstance(result, Compared):
+        first, *others = (part.run for part in result.results.values())
+        return "; ".join([repr(first), *(f"B: {other.rule!r}" for other in others)])
     run = getattr(result, "run", result)
     if not isinstance(result, SweepResult):
         return repr(run)
@@ -184,7 +204,7 @@ def _box(result: Result) -> tuple[float, float]:
     return min(low, first), max(high, last)
 
 
-def _one_variable(result: Result) -> list:
+def _one_variable(result: Result, seen: tuple[float, float]) -> list:
     run, landscape = result.run, result.run.landscape
     low, high = _box(result)
     w = np.linspace(low, high, 1001)
@@ -219,7 +239,7 @@ def _one_variable(result: Result) -> list:
         _panel(terrain, "Potential, starts and ends", "top_left", ylim=(-0.03 * top, top), xlim=(low, high)),
         image,
         _shares(result),
-        _ends(result, 0, "w", edges),
+        _ends(result, 0, "w", edges, seen),
     ]
 
 
@@ -246,25 +266,27 @@ def _shares(result: Result):
     return _panel(parts, title, "bottom_left", logy=True, ylim=(floor, 1.5))
 
 
-def _ends(result: Result, axis: int, name: str, edges: np.ndarray):
+def _ends(result: Result, axis: int, name: str, edges: np.ndarray, seen: tuple[float, float]):
     run, w = result.run, result.w[:, axis]
     w = w[np.isfinite(w)]
     heights = np.histogram(w, edges)[0] / max(len(w), 1) / (edges[1] - edges[0])
-    n = samples(run)
+    n, beta = seen
+    n = min(n, run.data.size) if isinstance(run.data, Finite) else n
     box = [list(pair) for pair in run.landscape.box]
     box[axis] = [float(edges[0]), float(edges[-1])]
-    posterior = Posterior(run.landscape, n=n, data=run.data, box=tuple(map(tuple, box)))
+    posterior = Posterior(run.landscape, n=n, beta=beta, data=run.data, box=tuple(map(tuple, box)))
     centres = np.linspace(edges[0], edges[-1], 8 * (len(edges) - 1) + 1)
     up = f"density of {name}"
     histogram = _styled(hv.Histogram((edges, heights), kdims=name, vdims=up, label="at the end"), {"edgecolor": SKY}, {"line_color": SKY}, color=SKY)
-    curve = _curve(centres, posterior.marginal(axis, centres), name, up, f"posterior, n = {f'{n:,.0f}' if 1 <= n < 1e7 else f'{n:.3g}'}", VERMILION)
+    words = f"posterior, n = {f'{n:,.0f}' if 1 <= n < 1e7 else f'{n:.3g}'}" + (f", β = {beta:g}" if beta != 1 else "")
+    curve = _curve(centres, posterior.marginal(axis, centres), name, up, words, VERMILION)
     return _panel([histogram, curve], f"End distribution of {name}, and the posterior", "top_left")
 
 
 # A run in two variables
 
 
-def _two_variables(result: Result) -> list:
+def _two_variables(result: Result, posterior: tuple[float, float]) -> list:
     run, landscape = result.run, result.run.landscape
     alive = np.flatnonzero(np.isfinite(result.w[:, 0]))
     paths = result.kept[:, alive[: SHOWN[2]]]
@@ -295,7 +317,7 @@ def _two_variables(result: Result) -> list:
     plan = _panel([contours, tracks, *ends], f"log10 K, and {paths.shape[1]} of {len(alive):,} survivors (n = {run.n:,})", **limits)
     axis = 0 if landscape.line is not None and abs(landscape.line.along[0]) > abs(landscape.line.along[1]) else 1
     edges = np.linspace(-reach[axis], reach[axis], BINS + 1)
-    return [plan, *(_distances(result, minimum, alive) for minimum in landscape.minima[:2]), _ends(result, axis, f"w{axis + 1}", edges)]
+    return [plan, *(_distances(result, minimum, alive) for minimum in landscape.minima[:2]), _ends(result, axis, f"w{axis + 1}", edges, posterior)]
 
 
 def _distances(result: Result, minimum, alive: np.ndarray):

@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import urllib.parse
+from dataclasses import replace
 
+import holoviews as hv
 import numpy as np
 import pytest
 
@@ -233,6 +235,25 @@ def test_every_kind_of_result_has_arrays_and_a_table(name, tmp_path):
     with open(tmp_path / "a.csv", newline="") as file:
         head, *body = list(csv.reader(file))
     assert len(set(head)) == len(head) and len(body) > 1 and all(len(row) == len(head) for row in body)
+
+
+def test_a_lab_is_saved_with_both_optimisers_and_its_own_posterior(tmp_path):
+    from app import plots
+    from app.landscapelab import Bayes, Lab
+
+    small = Lab(run=replace(Lab().run, n=50, steps=20), bayes=Bayes(samples=10, beta=0.5))
+    table = export.save_lab(small, tmp_path / "a.csv")
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["optimiser"], int(row["step"])) for row in rows] == [(name, step) for name in "ab" for step in range(21)]
+    ngd = replace(small.run, rule=small.rival).run()
+    assert [float(row["share_0"]) for row in rows[21:]] == pytest.approx(ngd.share_left)
+    with np.load(export.save_lab(small, tmp_path / "a.npz")) as file:
+        assert np.array_equal(file["b_w"], ngd.w, equal_nan=True)
+    panels = plots.panels(export.Compared({"a": small.run.run(), "b": ngd}, 10, 0.5))
+    titles = [hv.Store.lookup_options("bokeh", panel, "plot").kwargs["title"] for panel in panels]
+    assert [title[:3] for title in titles] == ["A: "] * 4 + ["B: "] * 4
+    assert list(panels[3])[-1].label == "posterior, n = 10, β = 0.5"
 
 
 def test_the_table_of_a_posterior_integrates_to_one(tmp_path):

@@ -57,7 +57,8 @@ def test_the_rank_of_the_map_is_that_of_the_weakest_layer_whatever_is_moved():
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"widths": "10,-6"}, None),  # a dash separates
+        ({"widths": "10,-6"}, "from 1 up"),
+        ({"widths": "10-6 – 6,10"}, None),  # a dash separates
         ({"widths": "10,0,10"}, "from 1 up"),
         ({"widths": "9" * 3000}, "widths"),
         ({"widths": "5"}, "at least an input and an output"),
