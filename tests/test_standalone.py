@@ -480,7 +480,7 @@ def test_a_moving_picture_moves(query, tmp_path, capsys, monkeypatch):
         assert np.abs(np.asarray(film.convert("RGB"), int) - first).max() > 100
 
 
-@pytest.mark.parametrize(("suffix", "start"), [(".csv", b"step,"), (".npz", b"PK")])
+@pytest.mark.parametrize(("suffix", "start"), [(".csv", b"optimiser,step,"), (".npz", b"PK")])
 def test_the_same_command_writes_tables_and_pictures(suffix, start, tmp_path, capsys):
     assert main(["export", "landscape=Valley&n=20&steps=10", "--out", str(tmp_path / f"x{suffix}")]) == 0
     assert (tmp_path / f"x{suffix}").read_bytes().startswith(start)
