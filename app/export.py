@@ -146,7 +146,7 @@ def described(run) -> dict | str:
 
 
 def arrays(result) -> dict[str, np.ndarray]:
-    """Named arrays, `run` (JSON text) among them; nothing that needs unpickling."""
+    """Named arrays, `run` (JSON text) among them, B's after `b_`; nothing that needs unpickling."""
     if isinstance(result, Compared):
         return {f"{name}_{key}" if name != "a" else key: array for name, part in result.results.items() for key, array in arrays(part).items()}
     run = np.array(json.dumps(described(getattr(result, "run", result)), ensure_ascii=False))

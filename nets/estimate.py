@@ -42,6 +42,7 @@ HALVINGS = 4
 ROUNDS, TRIAL = 16, 25  # of eps="auto": trials of so many steps each, or gradients where a step takes many of them,
 LEAST = 8  # but no fewer steps than these
 LOOKS = 40  # looks at the chains during a run
+LEASTS = {"chains": 1, "draws": 4, "burn_in": 0, "batch": 0, "seed": 0, "thin": 1}  # of the whole numbers among the settings
 KNOWN = 20_000  # parameters of the largest deep linear network whose exact values are computed beside (a second or so)
 DIVERGED = 100  # nbeta (L - L*) on average above so many times d, where equilibrium has at most d/2: no longer a sample of anything
 
@@ -154,9 +155,10 @@ class Estimation:
 
         if not isinstance(self.target, Target):
             raise ValueError(f"target = {self.target!r}; give a Target, such as module_target(model, loss, x, y)")
-        for name, least in (("chains", 1), ("draws", 4), ("batch", 0), ("seed", 0), ("thin", 1)):
-            put(name, whole(name, getattr(self, name), least))
-        put("burn_in", self.draws // 2 if self.burn_in is None else whole("burn_in", self.burn_in, 0))
+        if self.burn_in is None and isinstance(self.draws, (int, np.integer)):
+            put("burn_in", self.draws // 2)
+        for name in LEASTS:
+            put(name, whole(name, getattr(self, name)))
         if self.batch > self.target.n:
             raise ValueError(f"batch = {self.batch}; there are only {self.target.n} samples (0 takes all of them)")
         put("nbeta", inverse_temperature(self.nbeta, self.target.n, self.batch))
@@ -410,13 +412,16 @@ def _exact(target: Target) -> tuple[float, float] | None:
     return float(dln.local_learning_coefficient(weights, 1e-5)), float(dln.learning_coefficient(ranks.widths, ranks.rank).lam)
 
 
-def whole(name: str, value, least: int) -> int:
+def whole(name: str, value) -> int:
+    """A setting of LEASTS as an int; ValueError unless it is an integer that is large enough."""
+    least = LEASTS[name]
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} = {value!r}; give an integer of at least {least}")
     return int(value)
 
 
 def inverse_temperature(nbeta, n: int, batch: int) -> float:
+    """n beta of a setting (see `Estimation`) for n samples and batches of this size; ValueError unless it is one."""
     if nbeta is None:
         return default_nbeta(n)
     if nbeta == "devinterp-0.2":

@@ -43,8 +43,8 @@ class LambdaHat:
     batch: int = 128
 
     def __post_init__(self):
-        for name, least in (("chains", 1), ("draws", 4), ("burn_in", 0), ("batch", 0)):
-            whole(name, getattr(self, name), least)
+        for name in ("chains", "draws", "burn_in", "batch"):
+            whole(name, getattr(self, name))
         inverse_temperature(self.nbeta, 2, self.batch)
 
     def measure(self, model, loss, x, y, seed: int = 0) -> Reading:

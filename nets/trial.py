@@ -14,7 +14,7 @@ TRIED = 8  # samples, from the first to the last
 def tried(model: nn.Module, loss: Callable, x: Tensor, y: Tensor) -> tuple[Finding, ...]:
     """What should be known beforehand. Raises ValueError, saying what to change, unless loss(model(x), y) in eval mode is one number for the same
     samples, differentiable by the weights, and of each sample or their plain mean. The model is left as it is."""
-    some = torch.linspace(0, len(x) - 1, min(len(x), TRIED)).round().long()
+    some = torch.linspace(0, len(x) - 1, min(len(x), TRIED), dtype=torch.float64).round().long()
     place = next(iter(model.parameters())).device
     x, y = x[some].to(place), y[some].to(place)
     model = copy.deepcopy(model).eval()
