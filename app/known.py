@@ -175,10 +175,12 @@ class Toy(Known):
     def target(self, data):
         return ToyTarget(self.landscape, self.place.at, data)
 
+    def loose(self, gamma: float) -> bool:
+        """Does nothing keep a chain on the box on which the integral would be taken?"""
+        return gamma <= SILENT and self.landscape.dim == 2
+
     def ideal(self, nbeta, gamma):
-        if gamma <= SILENT and self.landscape.dim == 2:
-            return None  # nothing keeps a chain on the box on which the integral would be taken
-        return _toy_value(self.landscape, self.place.at, nbeta, gamma)
+        return None if self.loose(gamma) else _toy_value(self.landscape, self.place.at, nbeta, gamma)
 
 
 @functools.lru_cache(maxsize=256)

@@ -78,8 +78,8 @@ CELLS = {
     ),
     "map": Cell(
         "Short runs over ε and nβ",
-        "λ̂ of short runs with other steps and temperatures. Blue: too low, orange: too high, beyond two standard errors and by half of λ or more; "
-        "! : the health report warns. "
+        "λ̂ of short runs with other steps and temperatures: a longer run may die where a short one lives. Blue: too low, orange: too high, beyond "
+        "two standard errors and by half of λ or more; grey: two standard errors are more than half of λ; ! : the health report warns. "
         "Click a cell, or walk to it with arrow keys and press Enter, to set ε and nβ.",
         grid,
     ),

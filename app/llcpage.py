@@ -7,7 +7,7 @@ from app.llcfigures import CELLS
 from app.llclab import EXAMPLES, HEALTHY, SPACING, LLCLab, anchored, columns_of, controls, decode, encode, rows_of, shape
 from app.llcpicture import LINES, Map, Numbers, Picture, map_columns, table, ticks
 from app.llcruns import Task, Tuned, work
-from app.llcwords import board, health_words, known_words, number, says
+from app.llcwords import board, health_words, known_words, nearest, number, says
 from app.page import Session as Base
 
 
@@ -38,7 +38,8 @@ class Session(Base):
         self.running = what != "stop"
         self.buttons()
         self.write(1, known_words(self.value))
-        eps, nbeta, half = self.value.sampler.eps, self.value.nbeta, 10 ** (SPACING / 2)
+        half = 10 ** (SPACING / 2)
+        eps, nbeta = nearest(columns_of(self.value), self.value.sampler.eps), nearest(rows_of(self.value), self.value.nbeta)
         self.fill("here", left=[eps / half], right=[eps * half], bottom=[nbeta / half], top=[nbeta * half])
         for axis, ends in (("x", columns_of(self.value)), ("y", rows_of(self.value))):
             self.span("map", axis, ends[0] / half, ends[-1] * half)
@@ -50,7 +51,8 @@ class Session(Base):
             {
                 "name": "tune",
                 "text": "Tune ε for me",
-                "help": "Find the step that a Metropolis test accepts in 9 of 10 cases, then compare with chains half as long",
+                "help": "Find the step that a Metropolis test accepts in 9 of 10 cases; for samplers without one, cut it until halving changes λ̂ by less than 5 % "
+                "or than two standard errors",
                 "main": True,
             },
             {"name": "noise", "text": "New noise", "help": "The same run with another seed"},
@@ -95,7 +97,7 @@ class Session(Base):
             self.span("law", "y", 0, 1.1 * densest or 1)
             self.shown = shown
             self.legends(value, numbers)
-            self.view.says = says(value, numbers, shown.done)
+            self.view.says = says(value if shown.sampler is None else replace(value, sampler=shown.sampler), numbers, shown.done)
             self.write(0, health_words(value, numbers))
         steps = f"{numbers.draws:,} of {value.settings.draws:,} draws of {value.settings.chains} chains"
         if shown.sampler is not None:
@@ -114,7 +116,7 @@ class Session(Base):
         self.view.board = board(shown, reference)
         count, of = len(shown.cells), len(columns_of(shown.value)) * len(rows_of(shown.value))
         base = "λ" if truth is not None else "this λ̂"
-        self.legend(map=[("words", f"pale: {base} within 2 s.e.; blue: too low, orange: too high; ! warned. Click a cell to go there")])
+        self.legend(map=[("words", f"pale: {base} within 2 s.e.; blue: too low, orange: too high, grey: cannot tell; ! warned. Click a cell to go there")])
         if shown.done:
             self.rest("done")
         else:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from nets.samplers import Sampler
 LINES = 6  # chains that are drawn
 POINTS = 300  # of each line
 CHAIN_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7a7a7a")  # Okabe & Ito
-TOO_LOW, RIGHT, TOO_HIGH, DIED = (0, 114, 178), (246, 246, 242), (213, 94, 0), "#5a5a5a"
+TOO_LOW, RIGHT, TOO_HIGH, DIED, VAGUE = (0, 114, 178), (246, 246, 242), (213, 94, 0), "#5a5a5a", "#c3c6cc"
 
 
 # Chains
@@ -183,6 +184,11 @@ def judged(cell: MapCell, reference: float | None) -> tuple[bool, float]:
     return gone, 0.0 if reference is None or gone else beyond(cell.mean - reference, 2 * cell.stderr) / reference
 
 
+def vague(cell: MapCell, reference: float | None) -> bool:
+    """Is two standard errors more than half of the reference? Then next to anything is within them."""
+    return reference is not None and not 2 * cell.stderr <= reference / 2
+
+
 def beyond(away: float, error: float) -> float:
     """What is left of a difference once its error is taken off."""
     return math.copysign(max(abs(away) - error, 0.0), away) if error == error else away
@@ -195,6 +201,13 @@ def colour(share: float) -> str:
     return "#" + "".join(f"{round(a + abs(part) * (b - a)):02x}" for a, b in zip(RIGHT, end, strict=True))
 
 
+def brief(mean: float) -> str:
+    """.25, 2.5, 25: what fits into a narrow cell."""
+    if abs(mean) >= 1000:
+        return "≫"
+    return re.sub(r"^(-?)0\.", r"\1.", f"{mean:.{2 if abs(mean) < 0.995 else 1 if abs(mean) < 9.95 else 0}f}")
+
+
 def map_columns(shown: Map, reference: float | None) -> dict:
     """The cells as rectangles with their numbers; reference: what counts as right."""
     half = 10 ** (SPACING / 2)
@@ -202,9 +215,8 @@ def map_columns(shown: Map, reference: float | None) -> dict:
     fill, words, ink = [], [], []
     for cell in shown.cells.values():
         gone, share = judged(cell, reference)
-        fill.append(DIED if gone else colour(share))
-        value = "≫" if not gone and abs(cell.mean) >= 1000 else f"{cell.mean:.{'0f' if abs(cell.mean) >= 10 else '2g'}}"
-        words.append(("died" if cell.dead else "stuck") if gone else value + ("!" if cell.why else ""))
+        fill.append(DIED if gone else VAGUE if not share and vague(cell, reference) else colour(share))
+        words.append(("died" if cell.dead else "stuck") if gone else brief(cell.mean) + ("!" if cell.why else ""))
         ink.append("#ffffff" if gone or share < -0.36 else "#1a1a1a")
     x, y = ([place[axis] for place in places] for axis in (0, 1))
     sides = {"left": [a / half for a in x], "right": [a * half for a in x], "bottom": [b / half for b in y], "top": [b * half for b in y]}

@@ -156,9 +156,9 @@ def _tune(value: LLCLab, stale) -> Iterator:
     elif isinstance(value.sampler, AdamSGLD):
         own = value.sampler
         stand_in = replace(value, sampler=RMSPropSGLD(own.eps, own.gamma, own.decay, own.stability))
-    total, estimate = value.settings.draws + value.settings.burn_in, None
+    estimate = None
     for estimate in stand_in.estimation(target, eps="auto").stream():
-        yield picture(value, estimate, min(estimate.step / total, 1))._replace(sampler=estimate.sampler)
+        yield picture(value, estimate, estimate.losses.shape[1] / value.settings.draws)._replace(sampler=estimate.sampler)
         shown[0] = True
     eps = estimate.sampler.eps
     if stand_in is value and not estimate.dead:  # these are the chains of that very step

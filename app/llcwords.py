@@ -7,7 +7,7 @@ import numpy as np
 
 from app.known import Linear, Toy, differ, finite
 from app.llclab import LLCLab, columns_of, rows_of
-from app.llcpicture import Map, MapCell, Numbers, judged
+from app.llcpicture import Map, MapCell, Numbers, judged, vague
 
 CLOSE = 0.02  # of the exact value: nearer than this is right, whatever the error says
 GAP = 0.05  # of lambda, by which the exact value at this n beta differs, that calls for a word
@@ -22,6 +22,7 @@ EXACT = {
     " With P = (α², α⁻², 1) the chains at any α are "
     "those at α = 1, number for number, where γ = 0 (the tether is not invariant); without it, a step is right for one α only.",
 }
+LOOSE = "No value at this nβ is given: without a tether (γ = 0) nothing keeps a chain in the neighbourhood over which the integral would be taken."
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -143,7 +144,8 @@ def known_words(value: LLCLab) -> str:
     model, truth = value.model, value.model.truth
     text = [f"$${model.formula}$$"]
     if isinstance(model, Toy):
-        text.append(f"w\\* is {model.place.name} at {', '.join(f'{a:g}' for a in model.place.at)}; λ and m from the Newton polygon. {EXACT['Toy']}")
+        kept = LOOSE if model.loose(value.sampler.gamma) else EXACT["Toy"]
+        text.append(f"w\\* is {model.place.name} at {', '.join(f'{a:g}' for a in model.place.at)}; λ and m from the Newton polygon. {kept}")
     elif isinstance(model, Linear):
         proof = "a theorem" if len(model.ranks) <= 2 or truth.local == truth.overall else "a conjecture beyond two layers"
         text.append(
@@ -172,7 +174,10 @@ def cell_words(cell: MapCell | None, reference: float | None, base: str) -> str:
     else:
         off = cell.mean / reference - 1
         size = f"{abs(off):.0%}" if abs(off) < 10 else "far"
-        told += f"; {size} {'above' if off > 0 else 'below'} {base}, beyond 2 s.e." if share else f"; {base} within 2 s.e."
+        if share:
+            told += f"; {size} {'above' if off > 0 else 'below'} {base}, beyond 2 s.e."
+        else:
+            told += f"; {base} within 2 s.e., which are too large to tell." if vague(cell, reference) else f"; {base} within 2 s.e."
     if cell.dead:
         told += f" {cell.dead} of {cell.of} chains died."
     if cell.why:
@@ -180,15 +185,19 @@ def cell_words(cell: MapCell | None, reference: float | None, base: str) -> str:
     return told
 
 
+def nearest(ends: list[float], now: float) -> float:
+    """The column or row of the map in whose cells the control is."""
+    return min(ends, key=lambda end: abs(math.log(end / now)))
+
+
 def board(shown: Map, reference: float | None) -> dict:
     """The map for who reads it without a pointer, see board.js: values of columns and rows, the cell of the controls, and each cell in words."""
     value, base = shown.value, "this λ̂" if shown.value.model.truth.local is None else "λ"
     across, up = columns_of(value), rows_of(value)
-    near = [int(np.argmin(np.abs(np.log(np.array(ends) / now)))) for ends, now in ((across, value.sampler.eps), (up, value.nbeta))]
     return {
         "figure": "map",
         "across": {"label": "ε", "values": [{"eps": str(eps)} for eps in across]},
         "up": {"label": "nβ", "values": [{"nbeta": str(nbeta), "nbeta_from": "own"} for nbeta in up]},
-        "at": near,
+        "at": [across.index(nearest(across, value.sampler.eps)), up.index(nearest(up, value.nbeta))],
         "told": [[cell_words(shown.cells.get((eps, nbeta)), reference, base) for nbeta in up] for eps in across],
     }

@@ -37,8 +37,10 @@ TARGET = 0.9  # acceptance that eps="auto" aims at; "LLC at scale" (2024) advise
 # chains get stuck in the tails of wells steeper than a quadratic: lambda-hat of w1^6 + w1^2 w2^2 + |w2|^3 comes out 2.5 % low.
 TARGET_MALA, MANY = 0.65, 100
 TARGET_HMC = 0.8  # long trajectories reach the tails at any step, so few directions ask for no more than many: Neal's 0.65 with room to spare
-SLACK = 0.15  # that the chains may fall short of it, before their step is halved
-HALVINGS = 4
+SLACK = 0.15  # that the chains may fall short of it, before their step is cut
+CUTS = 8  # of a tuned step, at most
+ADDS = 0.05  # of lambda-hat, that halving the step of a sampler without a test may change;
+CERTAIN = 2.0  # standard errors of a change that makes one look further: another run is all that a mistake costs
 ROUNDS, TRIAL = 16, 25  # of eps="auto": trials of so many steps each, or gradients where a step takes many of them,
 LEAST = 8  # but no fewer steps than these
 LOOKS = 40  # looks at the chains during a run
@@ -126,10 +128,10 @@ class Estimation:
 
     sampler: by default MALA on the full data, SGLD on batches, both with eps="auto". nbeta: a number; None for n/log n, n the size of the
     data set; "devinterp-0.2" for that tool's old default, batch/log batch. eps: overrides the sampler's own step; "auto" tunes it to an
-    acceptance of 0.9 (0.65 for MALA in many directions), then compares the chains with chains half as long: where the longer ones give more
-    (or too few proposals are taken), eps is halved and the chains start again, and the health report says so. Chains that give less in the
-    long run still find their way into degenerate directions, and MALA is exact at any step: both ask for longer chains, not for a smaller
-    eps, and are reported only.
+    acceptance of 0.9 (0.65 for MALA in many directions) in short trials and then runs the chains. Where they die, accept too little, give more
+    than chains half as long, or health calls the step too large, they start again with a shorter one; without a Metropolis test they are also run
+    at half the step, until that changes lambda-hat by less than 5 % or two standard errors. Each cut is a note in the health report. Chains
+    that are not in equilibrium ask for longer chains, not for a smaller eps, and MALA is exact at any step: both are reported only.
     batch: samples a step, 0 for all. measure: draws' losses on the "batch" that moved the chain, or on the "full" data; baseline: L(w*) on the
     same "batch" (the default with batches: their scatter cancels) or on the "full" data. exact: (local, global) values of lambda, where known.
     """
@@ -197,15 +199,21 @@ class Estimation:
             for eps, steps in self._tune():
                 sampler, done = replace(sampler, eps=eps), done + steps
                 yield self._nothing_yet(sampler, done, notes)
-        for halvings in range(HALVINGS + 1):
+        twice: Estimate | None = None  # the estimate at twice the step
+        for cuts in range(CUTS + 1):
             for estimate in self._chains(sampler, done, notes):
                 yield estimate
-            reason = tuned and halvings < HALVINGS and self._too_long_a_step(estimate)
-            if not reason:
+            if not tuned or cuts == CUTS:
                 return
-            shorter = float(f"{sampler.eps / 2:.3g}")
-            text = f"eps = {sampler.eps:g} was halved to {shorter:g}, because {reason}"
-            sampler, done, notes = replace(sampler, eps=shorter), estimate.step, (*notes, Finding("note", "step halved", text))
+            by, reason = self._shorter(estimate, twice)
+            if by == 1:
+                if reason:
+                    yield replace(estimate, health=Health((*estimate.health, Finding("note", "step compared", reason))))
+                return
+            twice = estimate if by == 2 and self._unbiased_but_for_eps(estimate) else None
+            shorter = float(f"{sampler.eps / by:.3g}")
+            text = f"eps = {sampler.eps:g} was cut to {shorter:g}, {reason}"
+            sampler, done, notes = replace(sampler, eps=shorter), estimate.step, (*notes, Finding("note", "step cut", text))
 
     def _computable(self) -> None:
         """Refuse a w* where there is no loss: no step would be short enough."""
@@ -219,16 +227,31 @@ class Estimation:
             return TARGET_HMC
         return TARGET_MALA if self.sampler.full and self.target.dim > MANY else TARGET
 
-    def _too_long_a_step(self, estimate: Estimate) -> str:
-        """Why to halve eps, in words; empty if there is no reason."""
+    def _shorter(self, estimate: Estimate, twice: Estimate | None) -> tuple[int, str]:
+        """(what to divide eps by, why, in words); 1 if it may stay."""
         if estimate.dead:
-            return f"{estimate.dead} of {self.chains} chains died"
+            return 4, f"because {estimate.dead} of {self.chains} chains died"
         if estimate.acceptance < self._aim - SLACK:
-            return f"only {estimate.acceptance:.0%} of the proposals were acceptable in the long run"
+            return 2, f"because only {estimate.acceptance:.0%} of the proposals were acceptable in the long run"
+        if estimate.sampler.full:
+            return 1, ""
         drift = drifts(self.nbeta * (estimate.losses - estimate.baselines))
-        if drift and drift[1] > drift[0] and not estimate.sampler.full:
-            return f"chains half as long gave {drift[0]:.4g}, the longer ones {sum(drift) / 2:.4g}"
-        return ""
+        if drift and drift[1] > drift[0]:
+            return 2, f"because chains half as long gave {drift[0]:.4g}, the longer ones {sum(drift) / 2:.4g}"
+        if not self._unbiased_but_for_eps(estimate):
+            return 1, ""
+        if "step too large" in estimate.health:
+            return 4 if estimate.equipartition > 2 else 2, "because " + estimate.health["step too large"].text.split("; ")[0].split(": ")[0]
+        if twice is None:
+            return 2, "to see what the step itself adds"
+        change, error = twice.mean - estimate.mean, math.hypot(twice.stderr, estimate.stderr)
+        words = f"lambda-hat was {twice.mean:.4g} at eps = {twice.sampler.eps:g} and {estimate.mean:.4g} at half of it"
+        return (2, f"because {words}") if change > max(CERTAIN * error, ADDS * abs(estimate.mean)) else (1, words)
+
+    def _unbiased_but_for_eps(self, estimate: Estimate) -> bool:
+        """Is it an estimate that only the length of the step can have biased: of a sampler without a test, in equilibrium?"""
+        found = estimate.health
+        return not (estimate.sampler.full or estimate.dead or "not equilibrated" in found or "never moved" in found)
 
     def _walk(self, sampler, draws, seed, start=None, thin=1):
         return walk(self.target, sampler, self.nbeta, self.chains, draws, self.batch, seed, thin, start, self.baseline, self.measure)

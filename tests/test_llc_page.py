@@ -259,6 +259,33 @@ def test_a_cell_is_pale_where_the_difference_is_its_error():
     assert llcpicture.colour(0.9) == "#d55e00" and llcpicture.colour(-0.9) == "#0072b2"
 
 
+def test_a_cell_whose_error_could_hide_anything_is_not_painted_as_right():
+    value = llclab.HEALTHY
+    places = [(1e-3, nbeta) for nbeta in (10.0, 100.0, 1000.0)]
+    found = dict(zip(places, (MapCell(71.0, 36.0, 0, 8, ("step too large",)), MapCell(0.27, 0.02, 0, 8, ()), MapCell(0.04, 0.002, 0, 8, ())), strict=True))
+    columns = llcpicture.map_columns(Map(value, found, True), 0.25)
+    assert columns["fill"] == [llcpicture.VAGUE, "#f6f6f2", "#0072b2"] and columns["words"] == ["71!", ".27", ".04"]
+    told = llcwords.cell_words(found[places[0]], 0.25, "λ")
+    assert "too large to tell" in told and "too large to tell" not in llcwords.cell_words(found[places[1]], 0.25, "λ")
+    assert [llcpicture.brief(mean) for mean in (-0.126, 0.996, 2.46, 9.96, 25.2, 1e4, 0.0)] == ["-.13", "1.0", "2.5", "10", "25", "≫", ".00"]
+
+
+def test_the_frame_of_the_controls_is_one_cell_of_the_map_also_between_cells():
+    session = llcpage.Session({"page": "llc", "eps": "0.0021", "nbeta": "700"})
+    session.latest.close()
+    session.latest = [].append
+    session.changed(None)
+    here = session.sources["here"].data
+    eps, nbeta = (math.sqrt(here[low][0] * here[high][0]) for low, high in (("left", "right"), ("bottom", "top")))
+    assert eps == pytest.approx(0.00316, rel=1e-3) and nbeta == pytest.approx(1000)
+    assert any(each == pytest.approx(eps) for each in llclab.columns_of(session.value))
+
+
+def test_where_no_integral_is_known_none_is_promised():
+    loose, held = (llcwords.known_words(replace(EXAMPLES["far"][1], sampler=MALA(eps=3e-3, gamma=gamma))) for gamma in (0.0, 1.0))
+    assert "is an integral" in held and "is an integral" not in loose and "No value at this nβ" in loose
+
+
 def test_every_cell_of_the_map_has_words_and_leads_to_its_step_and_temperature():
     value = llclab.anchored(replace(STARTS["Quadratic"], settings=Settings(nbeta=150, draws=40, burn_in=10, chains=2)), anew=True)
     right, off, dead = (MapCell(mean, 0.1, died, 2, why) for mean, died, why in ((2.1, 0, ()), (3.0, 1, ("R-hat",)), (math.nan, 2, ("dead",))))

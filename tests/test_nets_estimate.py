@@ -222,16 +222,43 @@ def test_a_step_that_looks_right_for_1000_steps_and_drifts_later_is_found_out_an
     assert tuned.mean == pytest.approx(50, rel=0.05)
 
 
-def test_half_as_long_chains_that_disagree_halve_the_step_and_the_report_says_so():
+def test_half_as_long_chains_that_disagree_cut_the_step_and_the_report_says_so():
     # stiff only away from w*: what trial chains near w* accept, long ones do not
     cliff = Potential(lambda w: (w[:, :1] ** 2 * w[:, 1:] ** 2).sum(1), torch.tensor([0.05, *[0.0] * 40]))
     run = Estimation(cliff, SGLD(gamma=0.01), 1e4, eps="auto", draws=1500, burn_in=200)
     found = run.run()
-    assert "step halved" in found.health
-    first, *_ = (finding.text for finding in found.health if finding.name == "step halved")
-    assert "was halved to" in first and "because" in first
+    cuts = [finding.text for finding in found.health if finding.name == "step cut"]
+    assert any("chains half as long gave" in text for text in cuts) and all("was cut to" in text for text in cuts)
     steps = [estimate.step for estimate in run.stream()]
     assert steps[0] == 0 and steps == sorted(steps) and steps[-1] == found.step
+
+
+@pytest.mark.parametrize("sampler", [SGLD(gamma=0.0), RMSPropSGLD(gamma=0.0)], ids=lambda each: type(each).__name__)
+def test_without_a_metropolis_test_the_tuned_step_is_cut_until_the_step_itself_adds_little(sampler):
+    # n beta E[K] = lambda = 1/4 exactly: acceptance alone ends at a step that adds 11 % (SGLD), or at which all chains die (RMSProp-SGLD)
+    well = Potential(lambda w: 0.5 * w.pow(4).sum(1), torch.zeros(1, dtype=torch.float64))
+    tuned = estimate_target(well, sampler, 1000.0, eps="auto", chains=16, draws=5000, burn_in=1000)
+    # twice the step changes it by less than 5 %, or by less than two standard errors; so then does this one, to first order
+    assert abs(tuned.mean - 0.25) < 0.05 * 0.25 + 4 * tuned.stderr and tuned.stderr < 0.03 * 0.25 and tuned.health.ok
+    found = [finding.text for finding in tuned.health if finding.name in ("step cut", "step compared")]
+    assert len(found) > 1 and found[-1].startswith("lambda-hat was")
+
+
+def test_batches_that_heat_the_chains_cut_the_tuned_step():
+    x = torch.randn(1000, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    noise = torch.randn(1000, 1, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    target = LinearTarget.of_data([torch.zeros(1, 4, dtype=torch.float64)], x, noise, "half_squares")
+    tuned = estimate_target(target, SGLD(), eps="auto", batch=16, draws=2000, burn_in=500, chains=16)
+    assert tuned.health.ok and any("batches' noise" in finding.text for finding in tuned.health if finding.name == "step cut")
+    assert abs(tuned.mean - 2) < 0.1 * 2 + 4 * tuned.stderr and tuned.stderr < 0.05 * 2, "NOISE of it may be the batches'"
+
+
+def test_chains_that_are_not_in_equilibrium_keep_the_tuned_step():
+    """A shorter one would only take them longer."""
+    target = quadratic(*np.geomspace(1e-4, 1, 30).tolist())
+    found = estimate_target(target, SGLD(gamma=0.0), 1000.0, eps="auto", draws=300, burn_in=0, chains=8)
+    assert "not equilibrated" in found.health and "step compared" not in found.health
+    assert not any("to see what" in finding.text for finding in found.health if finding.name == "step cut")
 
 
 def test_a_loss_averaged_over_outputs_acts_at_a_smaller_nbeta_and_the_report_says_so():
@@ -519,7 +546,7 @@ def test_hamiltonian_chains_find_what_lies_beyond_the_regular_part_where_langevi
 
 def test_the_step_of_hmc_tunes_itself_to_four_fifths():
     found = estimate_target(quadratic(*np.geomspace(1, 10, 6).tolist()), HMC(gamma=0.0, steps=8), 50.0, eps="auto", chains=30, draws=150)
-    assert 0.65 < found.acceptance < 0.95 and "step halved" not in found.health and found.health.ok
+    assert 0.65 < found.acceptance < 0.95 and "step cut" not in found.health and found.health.ok
     assert found.mean == pytest.approx(3, abs=4 * found.stderr) and found.stderr < 0.05 * 3
 
 
