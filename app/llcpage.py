@@ -51,8 +51,8 @@ class Session(Base):
             {
                 "name": "tune",
                 "text": "Tune ε for me",
-                "help": "Find the step that a Metropolis test accepts in 9 of 10 cases; for samplers without one, cut it until halving changes λ̂ by less than 5 % "
-                "or than two standard errors",
+                "help": "Find the step that a Metropolis test accepts in 9 of 10 cases; for samplers without one, cut it until halving changes λ̂ "
+                "by less than 5 % or two standard errors",
                 "main": True,
             },
             {"name": "noise", "text": "New noise", "help": "The same run with another seed"},
@@ -116,7 +116,8 @@ class Session(Base):
         self.view.board = board(shown, reference)
         count, of = len(shown.cells), len(columns_of(shown.value)) * len(rows_of(shown.value))
         base = "λ" if truth is not None else "this λ̂"
-        self.legend(map=[("words", f"pale: {base} within 2 s.e.; blue: too low, orange: too high, grey: cannot tell; ! warned. Click a cell to go there")])
+        told = f"pale: {base} within 2 s.e.; blue: too low, orange: too high, grey: cannot tell; ! warned. Click a cell to go there"
+        self.legend(map=[("words", told)])
         if shown.done:
             self.rest("done")
         else:

@@ -262,7 +262,8 @@ def test_a_cell_is_pale_where_the_difference_is_its_error():
 def test_a_cell_whose_error_could_hide_anything_is_not_painted_as_right():
     value = llclab.HEALTHY
     places = [(1e-3, nbeta) for nbeta in (10.0, 100.0, 1000.0)]
-    found = dict(zip(places, (MapCell(71.0, 36.0, 0, 8, ("step too large",)), MapCell(0.27, 0.02, 0, 8, ()), MapCell(0.04, 0.002, 0, 8, ())), strict=True))
+    made = MapCell(71.0, 36.0, 0, 8, ("step too large",)), MapCell(0.27, 0.02, 0, 8, ()), MapCell(0.04, 0.002, 0, 8, ())
+    found = dict(zip(places, made, strict=True))
     columns = llcpicture.map_columns(Map(value, found, True), 0.25)
     assert columns["fill"] == [llcpicture.VAGUE, "#f6f6f2", "#0072b2"] and columns["words"] == ["71!", ".27", ".04"]
     told = llcwords.cell_words(found[places[0]], 0.25, "λ")
