@@ -193,8 +193,10 @@ export function render({model}) {
     const room = main.clientHeight - (grid.getBoundingClientRect().top - main.getBoundingClientRect().top + main.scrollTop) - 14 * size - 46
     const shown = VIEWS[view].maps
     for (const cell of cells) cell.figure.hidden = !shown.includes(cell.name)
+    legends()
+    const caption = Math.max(...cells.map(cell => cell.legend.parentNode.offsetHeight))
     for (const cell of cells.filter(({name}) => shown.includes(name))) {
-      const width = cell.figure.clientWidth, height = Math.max(240, Math.min(room - cell.legend.parentNode.offsetHeight, 0.95 * width))
+      const width = cell.figure.clientWidth, height = Math.max(240, Math.min(room - caption, 0.95 * width))
       const svg = drawn("svg", {width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true", "font-family": "inherit"}, patterns(ink()))
       cell.place = new RateMap(cell.name, fixed, numbers, ink()).into(svg, 0, 6, width, height - 6, size)
       cell.mark = drawn("rect", {fill: "none", stroke: "#d55e00", "stroke-width": 3, visibility: "hidden"})
@@ -212,9 +214,8 @@ export function render({model}) {
       return [svg, element("span", {class: "soft", text})]
     })
     scale.replaceChildren(...drawnBars, element("span", {class: "spring"}), saves)
-    legends()
     choose(...(chosen ?? [Math.floor(fixed.x.values.length / 2), Math.floor(fixed.y.values.length / 2)]))
-    const task = `Each cell is a run of its own: ${whole(fixed.n)} trajectories of ${fixed.rule} start in the leftmost well of K = Q²/2, Q = ${fixed.q}. Colour is the rate, per step, at which those that are still there leave.`
+    const task = `Each cell is a run of its own: ${fixed.n === 1 ? "one trajectory" : `${whole(fixed.n)} trajectories`} of ${fixed.rule} start${fixed.n === 1 ? "s" : ""} in the leftmost well of K = Q²/2, Q = ${fixed.q}. Colour is the rate, per step, at which those that are still there leave.`
     if (intro.textContent !== task) intro.textContent = task
     if (says.textContent !== numbers.says) says.textContent = numbers.says
     root.dataset.drawn = numbers.step
@@ -243,7 +244,7 @@ export function render({model}) {
         : rate === ALL ? "all leave in one step"
           : rate === 0 ? `nobody left, so the rate is below ${figures3(3 * get("stderr"))} (95 %)`
             : `${figures3(rate)} ± ${short(+get("stderr").toPrecision(2))} per step`
-    const parts = [`Sampled: ${sampled}; ${whole(count("held"))} of ${whole(count("started"))} never ${count("held") === 1 ? "leaves" : "leave"} the left basin in ${whole(fixed.steps)} steps, ${whole(count("survivors"))} of ${whole(fixed.n)} never ${count("survivors") === 1 ? "diverges" : "diverge"}.`]
+    const parts = [`Sampled: ${sampled}; ${whole(count("held"))} of ${whole(count("started"))} never ${count("held") === 1 ? "leaves" : "leave"} the left basin in ${whole(fixed.steps)} step${fixed.steps === 1 ? "" : "s"}, ${whole(count("survivors"))} of ${whole(fixed.n)} never ${count("survivors") === 1 ? "diverges" : "diverge"}.`]
     parts.push(exact == null ? "Exact: none here." : `Exact: ${exact === ALL ? "all leave in one step" : exact < 1e-11 ? (fixed.stiff ? "below 10⁻¹¹ per step" : "0 in the end: what comes near the minimum rests there") : `${figures3(exact)} per step`}.`)
     if (z != null && count("started")) parts.push(`They differ by ${Math.abs(z).toFixed(1)} standard errors.`)
     return [where + stiff, parts.join(" ")]

@@ -155,7 +155,9 @@ def decode(query: Mapping[str, str], default: EscapeLab = EscapeLab()) -> tuple[
     if run.landscape.dim != 1 or not run.landscape.barriers:
         shown = f"{run.landscape.text!r}" if isinstance(run.landscape, Polynomial) else type(run.landscape).__name__
         why = "has two variables" if run.landscape.dim == 2 else "has no barrier between two minima"
-        messages.append(f"landscape = {shown[:60]} {why}; give one variable w and two wells, such as {OWN.text} (kept {default.run.landscape!r})")
+        messages.append(
+            f"landscape = {shown[:60]} {why}; give one variable w and two wells, such as {OWN.text} (kept {type(default.run.landscape).__name__})"
+        )
         run = replace(run, landscape=default.run.landscape, start=default.run.start, rule=default.run.rule)
     moved = type(run.landscape) is not type(default.run.landscape) or (
         isinstance(run.landscape, Polynomial) and run.landscape != default.run.landscape
@@ -202,6 +204,8 @@ def _axis(query, place: str, default: Axis, run: Simulation, same: bool, free: S
         for key, text in fields.items()
         if key not in known
     ]
+    fields, found = _ascending(fields, place, name, default)
+    messages += found
     made, found = state.decode_fields(default, fields, f"{place}.")
     messages += found
     limits = next(p.range for p in (*parameters(type(run.rule)), *parameters(type(run.landscape))) if p.name == name)
@@ -212,6 +216,25 @@ def _axis(query, place: str, default: Axis, run: Simulation, same: bool, free: S
         messages.append(f"{asked} (used {used.low:g} to {used.high:g})")
         made = used
     return made, messages
+
+
+def _ascending(fields: Mapping[str, str], place: str, name: str, default: Axis) -> tuple[Mapping[str, str], list[str]]:
+    """Ends that are given in descending order are exchanged; one that passes the other takes it along, at the ratio (or distance) they had."""
+    low, high = (state.number(fields[key]) if (key := f"{place}.{end}") in fields else None for end in ("low", "high"))
+    ratio = default.high / default.low if default.low > 0 else None
+    if not all(math.isfinite(end) for end in (low, high) if end is not None):
+        return fields, []
+    if low is not None and high is not None and low > high:
+        used = high, low
+    elif low is not None and high is None and low >= default.high:
+        used = low, low * ratio if ratio else low + default.high - default.low
+    elif high is not None and low is None and 0 < high <= default.low:
+        used = high / ratio, high
+    else:
+        return fields, []
+    used = [float(f"{value:.4g}") for value in used]
+    text = f"{place}: {name} from {default.low if low is None else low:g} to {default.high if high is None else high:g}"
+    return {**fields, f"{place}.low": str(used[0]), f"{place}.high": str(used[1])}, [f"{text}; an axis ascends (used {used[0]:g} to {used[1]:g})"]
 
 
 # Controls
@@ -376,13 +399,13 @@ def growing(value: EscapeLab, made: Sweeping, every: float = EVERY) -> Iterator:
 
 
 def fixed(value: EscapeLab) -> dict:
-    """What does not change while a map grows: axes, the scale (log10 of one leaving in all trajectory-steps, to 1 a step), links."""
+    """What does not change while a map grows: axes, the scale (log10 of one leaving in all trajectory-steps, or .1, to 1 a step), links."""
     phase = value.phase
     columns, rows = ([phase.cell(i, 0) for i in range(len(phase.xs))], [phase.cell(0, j) for j in range(len(phase.ys))])
     return {
         "x": _described(value.x, columns),
         "y": _described(value.y, rows),
-        "scale": [math.floor(math.log10(1 / (value.run.n * value.run.steps)) + 1e-9), 0],
+        "scale": [min(math.floor(math.log10(1 / (value.run.n * value.run.steps)) + 1e-9), -1), 0],
         "n": value.run.n,
         "steps": value.run.steps,
         "stiff": [[stiffness(phase.cell(i, j)) for i in range(len(columns))] for j in range(len(rows))] if sharp(value.run.landscape) else None,
@@ -430,7 +453,7 @@ def numbers(shown: Shown) -> dict:
         "z": rounded(np.clip(frame.z, -99, 99)),
         "counts": {name: getattr(frame, name).tolist() for name in ("started", "left", "held", "survivors")},
         "lines": {name: [point and [round(float(c), 3) for c in point] for point in points] for name, points in shown.lines.items()},
-        "why": frame.why,
+        "why": lab.rule_words(frame.why),
         "says": says(phase, frame),
         "complete": shown.done,
         "step": frame.step,

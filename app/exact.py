@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
-from app.landscapelab import Lab
+from app.landscapelab import Lab, rule_words
 from app.picture import BINS, plain, share_steps
 from dynamics.law import transfer
 
@@ -37,7 +37,7 @@ def exact(lab: Lab, steps: np.ndarray) -> Iterator[dict | None]:
         try:
             matrix = transfer(run.landscape, rule, CELLS, run.data)
         except ValueError as error:
-            words[name] = str(error)
+            words[name] = rule_words(str(error))
             continue
         yield
         at = share_steps(run.steps) if run.landscape.barriers else np.empty(0, int)

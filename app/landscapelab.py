@@ -1,5 +1,6 @@
 """The landscape lab's state as one frozen value, and its text: what a link holds, what the controls show, what a computation needs."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
@@ -175,11 +176,12 @@ LABELS = {
 LANDSCAPE_NAMES = {"Polynomial": "your own …"}
 RULE_NAMES = {
     "SDE": "SDE limit of SGD",
-    "UnderdampedSDE": "SDE with momentum",
+    "UnderdampedSDE": "SDE (momentum)",
     "HeavyTailedSGD": "SGD, heavy tails",
     "NGD": "NGD, damped",
     "Langevin": "Langevin / SGLD",
 }
+
 CHOICE_HELP = {
     "of": "Q: the model's slope, K = Q²/2; K: a non-negative potential itself, for GD, Langevin and MALA",
     "noise": "batch: the noise of real batches, shaped like the Fisher matrix, so it vanishes where Q degenerates; "
@@ -188,6 +190,11 @@ CHOICE_HELP = {
     "step": "auto: the largest step that MALA accepts in 9 of 10 cases, found by short trial chains; manual: set ε yourself and see what goes wrong",
     "sampler": "MALA accepts or rejects and is exact; Langevin is the unadjusted (SGLD) chain, biased by its step size",
 }
+
+
+def rule_words(text: str) -> str:
+    """A message, written for Python's users, with the page's names of rules."""
+    return re.sub(r"rule = (\w+)\(.*?\)", lambda found: RULE_NAMES.get(found[1], found[1]), text)
 
 
 def _item(parameter: Parameter, value, prefix: str = "") -> dict:

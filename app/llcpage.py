@@ -116,8 +116,8 @@ class Session(Base):
         self.view.board = board(shown, reference)
         count, of = len(shown.cells), len(columns_of(shown.value)) * len(rows_of(shown.value))
         base = "λ" if truth is not None else "this λ̂"
-        told = f"pale: {base} within 2 s.e.; blue: too low, orange: too high, grey: cannot tell; ! warned. Click a cell to go there"
-        self.legend(map=[("words", told)])
+        told = f"pale: {base} within 2 s.e.; blue: too low, orange: too high, grey: cannot tell; ! warned"
+        self.legend(map=[("words", told), ("hint", "Click a cell to go there")])
         if shown.done:
             self.rest("done")
         else:

@@ -58,7 +58,7 @@ export function render({model, view}) {
   }
   const showLegends = () => {
     for (const [name, chips] of Object.entries(model.legends)) {
-      const found = chips.map(([kind, text]) => element("span", {class: kind === "words" ? "words" : `chip ${kind}`, text})), old = cells[name]?.legend
+      const found = chips.map(([kind, text]) => element("span", {class: ["words", "hint"].includes(kind) ? kind : `chip ${kind}`, text})), old = cells[name]?.legend
       if (old && [...old.children].map(node => node.outerHTML).join() !== found.map(node => node.outerHTML).join()) old.replaceChildren(...found)
       cells[name]?.figure.classList.remove("waiting-cell") // there is something to see, or a word on why not
     }

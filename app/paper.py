@@ -111,6 +111,8 @@ def _packed(legend: Legend) -> list[list[tuple[str, str]]]:
     lines: list[list[tuple[str, str]]] = []
     room = 0
     for kind, text in legend:
+        if kind == "hint":  # on what to do, which nobody can on paper
+            continue
         if kind == "words":
             lines += [[(kind, line)] for line in textwrap.wrap(text, WORDS)]
             room = 0

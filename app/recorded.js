@@ -17,7 +17,7 @@
   const root = render({model, view: {model: {document: doc}, child_views: []}})
   root.classList.add("recorded")
   root.querySelector("form").inert = true // what was set then; it cannot be changed any more
-  root.querySelector("form").prepend(element("p", {class: "note", text: "These settings were recorded."}))
+  root.querySelector("aside").prepend(element("p", {class: "note", text: "These settings were recorded with the run. To change them, open the lab itself."}))
   root.addEventListener("click", event => { if (event.composedPath().some(node => node.tagName === "A")) event.preventDefault() }, true) // to a server that is not here
   document.body.append(root)
   if (holders.length) await Bokeh.embed.add_document_standalone(doc, root, doc.roots().map(plot => holders[first.names.findIndex(([name]) => plots[name] === plot.id)]))

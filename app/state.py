@@ -65,8 +65,7 @@ def encode_choice(kind: str, value, prefix: str = "") -> dict[str, str]:
 
 def encode(run: Simulation) -> dict[str, str]:
     """Every value of a run as text; `decode` gives an equal run back."""
-    (low, high), at = run.start.bounds, isinstance(run.start, At)
-    start = {"at" if at else "start": ",".join(write(entry) for entry in (low if at else low + high))}
+    start = {"at" if isinstance(run.start, At) else "start": _start_text(run.start)}
     choices = {name: encode_choice(name, getattr(run, name)) for name in CHOICES}
     return choices["landscape"] | choices["rule"] | encode_fields(run) | start | choices["data"]
 
@@ -202,22 +201,23 @@ def _read(parameter: Parameter, text, key: str):
     if isinstance(limits, Text):
         return legal(parameter._replace(name=key), text)
     if isinstance(limits, Box):
-        entries = [_number(entry) for entry in text.split(",")] if isinstance(text, str) and len(text) < 4 * LONGEST else []
+        entries = [number(entry) for entry in text.split(",")] if isinstance(text, str) and len(text) < 4 * LONGEST else []
         if len(entries) not in (2, 4) or None in entries:
             raise ValueError(f"{key} = {_short(text)}; give low,high of each variable, such as -2,2 or -1,1,-2,2")
         return tuple(zip(entries[::2], entries[1::2], strict=True))
-    number = _number(text, whole=parameter.kind is int)
-    if number is None:
+    found = number(text, whole=parameter.kind is int)
+    if found is None:
         raise ValueError(f"{key} = {_short(text)} is not a number; give one between {limits.low:g} and {limits.high:g}")
     try:
-        return legal(parameter._replace(name=key), number)
+        return legal(parameter._replace(name=key), found)
     except ValueError as error:
-        if not math.isfinite(number) or limits.low <= number <= limits.high:
+        if not math.isfinite(found) or limits.low <= found <= limits.high:
             raise
-        raise _Outside(str(error), parameter.kind(min(max(number, limits.low), limits.high))) from None
+        raise _Outside(str(error), parameter.kind(min(max(found, limits.low), limits.high))) from None
 
 
-def _number(text, whole: bool = False) -> int | float | None:
+def number(text, whole: bool = False) -> int | float | None:
+    """Text that anybody may have written as a number, or None."""
     if not isinstance(text, str) or len(text) > LONGEST:
         return None
     for kind in (int, float) if whole else (float,):  # int first: 2**53 + 1 is no float
@@ -228,11 +228,16 @@ def _number(text, whole: bool = False) -> int | float | None:
     return None
 
 
+def _start_text(start: Uniform | At) -> str:
+    low, high = start.bounds
+    return ",".join(write(entry) for entry in (low if isinstance(start, At) else low + high))
+
+
 def _read_start(query, dim: int, default):
     given = [key for key in ("start", "at") if key in query]
     if not given:
         return default, []
-    kept = "started from the landscape's box" if default is None else f"kept {default!r}"
+    kept = "started from the landscape's box" if default is None else f"kept {'at' if isinstance(default, At) else 'start'} = {_start_text(default)}"
     if len(given) == 2:
         text = f"start = {_short(query['start'])} and at = {_short(query['at'])}; give one: start for a uniform start on a box, at for one point"
         return default, [Problem(text, kept)]
@@ -240,7 +245,7 @@ def _read_start(query, dim: int, default):
     text, wanted = query[key], 2 * dim if key == "start" else dim
     examples = {"start": ("low,high such as -2,2", "low1,low2,high1,high2 such as -1,-2,1,2"), "at": ("1.8", "0,1")}
     example = examples[key][dim - 1]
-    entries = [_number(entry) for entry in text.split(",")] if isinstance(text, str) and len(text) < 4 * LONGEST else []
+    entries = [number(entry) for entry in text.split(",")] if isinstance(text, str) and len(text) < 4 * LONGEST else []
     if len(entries) != wanted or None in entries:
         return default, [Problem(f"{key} = {_short(text)}; give {wanted} number{'s' * (wanted > 1)} here: {example}", kept)]
     if not all(abs(entry) < FARTHEST for entry in entries):  # false for NaN

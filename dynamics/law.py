@@ -270,7 +270,7 @@ def transfer(landscape: Landscape, rule: Rule, cells: int = CELLS, data: Online 
 def _refuse(rule) -> None:
     """ValueError if a step of this rule is no Markov step of w alone, or none that is a mixture of Gaussians."""
     if not isinstance(rule, GD | SGD | NGD | Langevin | SDE):
-        raise ValueError(f"rule = {rule!r} has no law here; give SGD, NGD, GD, Langevin or SDE")
+        raise ValueError(f"rule = {type(rule).__name__}(...) has no law here; give SGD, NGD, GD, Langevin or SDE")
     if getattr(rule, "momentum", 0):
         raise ValueError(
             f"momentum = {rule.momentum}; with it a step depends on the velocity too: give momentum = 0 (and the rate lr/(1 - momentum))"

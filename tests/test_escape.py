@@ -86,7 +86,7 @@ def test_every_value_survives_its_link(value):
         ({"x.name": "w0", "y.name": "w0"}, "used"),
         ({"x.low": "1e999"}, "not finite"),
         ({"x.low": "two"}, "not a number"),
-        ({"x.low": "0.5", "x.high": "0.1"}, "from < to"),
+        ({"x.low": "0.1", "x.high": "0.1"}, "from < to"),
         ({"x.high": "50"}, "legal is 1e-06 ... 1"),
         ({"y.low": "7", "y.high": "9"}, "legal is 0.1 ... 4"),
         ({"y.name": "momentum", "y.spacing": "log"}, "log axis"),
@@ -111,6 +111,23 @@ def test_what_cannot_be_used_is_said_and_the_rest_is_kept(query, words):
     assert value.run.n == 70 and any(words in message for message in messages), messages
     assert all(len(message) < 400 for message in messages)
     assert value.phase is not None  # whatever comes out can be computed
+
+
+def test_an_axis_whose_ends_are_exchanged_or_pass_each_other_ascends_and_says_so():
+    for query, low, high in (
+        ({"x.low": "0.5", "x.high": "0.1"}, 0.1, 0.5),
+        ({"x.low": "0.04"}, 0.04, 0.15),  # the ratio of .008 to .03
+        ({"x.high": "0.004"}, 0.004 * 8 / 30, 0.004),
+    ):
+        value, messages = decode(query)
+        assert (value.x.low, value.x.high) == pytest.approx((low, high), rel=1e-3) and len(messages) == 1 and "ascends" in messages[0]
+    assert decode({"x.name": "momentum", "x.high": "0.5"})[0].x.low == 0.0
+
+
+def test_a_single_step_of_a_single_trajectory_has_a_scale_of_a_decade():
+    low, high = fixed(replace(SMALL, run=replace(SMALL.run, n=1, steps=1)))["scale"]
+    assert (low, high) == (-1, 0)
+    assert fixed(replace(SMALL, run=replace(SMALL.run, n=1000, steps=60)))["scale"][0] == -5
 
 
 def test_another_parameter_or_rule_begins_with_values_where_there_is_something_to_see():

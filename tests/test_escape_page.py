@@ -222,6 +222,10 @@ def test_what_has_no_exact_law_is_hatched_and_explained(visit):
     window = visit(SMALL, **{"y.name": "momentum", "y.low": "0.2"}).complete()
     assert set(window.fills("exact")) == {"url(#unknown)"} and "url(#unknown)" not in window.fills("rate")
     assert "No exact rate here: momentum" in window.text('figure[data-name="exact"] .legend')
+    sampled, exact = (window.page.locator(f'figure[data-name="{name}"] svg').bounding_box() for name in ("rate", "exact"))
+    assert (sampled["y"], sampled["height"]) == (exact["y"], exact["height"]), "side by side, however long the words above one are"
+    window = visit(SMALL, rule="UnderdampedSDE").complete()
+    assert "No exact rate here: SDE (momentum) has no law here" in window.text('figure[data-name="exact"] .legend')
 
 
 @pytest.mark.parametrize(

@@ -276,6 +276,8 @@ def test_the_file_of_an_escape_map_grows_with_its_slider(runs, browser, tmp_path
     with Opened(browser, export.write(recording.page(made), tmp_path / "escape.html")) as opened:
         opened.until(lambda: opened.page.get_attribute(".lab", "data-complete") == "true")
         assert opened.page.inner_text(".clock") == "6 of 6 cells" and opened.page.locator(".maps svg").count() == 2
+        opened.page.locator(".drawer").click()
+        assert "recorded with the run" in opened.page.inner_text("aside > .note") and opened.page.locator("form[inert]").count() == 1
         opened.slide(".scrub", 0)
         opened.until(
             lambda: opened.page.inner_text(".clock") == made.frames[0].label and opened.page.get_attribute(".lab", "data-complete") == "false"
