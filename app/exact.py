@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 import numpy as np
 
 from app.landscapelab import Lab, rule_words
-from app.picture import BINS, plain, share_steps
+from app.picture import BINS, followed, plain, share_steps
 from dynamics.law import transfer
 
 CELLS = 1000
@@ -49,10 +49,12 @@ def exact(lab: Lab, steps: np.ndarray) -> Iterator[dict | None]:
             alive = yield from _after(matrix.expect, np.ones(len(matrix.nodes)), run.steps - at[::-1])
             shared *= alive[::-1]  # of those that do not diverge later
             total = np.maximum(shared.sum(axis=1), np.finfo(float).tiny)
-            arrays[f"exact-{name}"] = (shared[:, matrix.basin == 0].sum(axis=1) / total).astype(np.float32)
+            rows = [shared[:, matrix.basin == basin].sum(axis=1) / total for basin in followed(run.landscape)]
+            arrays[f"exact-{name}"] = np.array(rows, np.float32)
             yield
             rate = matrix.escape_rate()
-            words[name] = "exact ∞" if math.isinf(rate) else f"exact {rate:.3g}" if rate > 1e-9 else "exact 0"
+            if len(run.landscape.barriers) == 1:  # else there is one for each basin, and no room for them
+                words[name] = "exact ∞" if math.isinf(rate) else f"exact {rate:.3g}" if rate > 1e-9 else "exact 0"
         if len(lab.rules) > 1 and name == "a":
             yield arrays | {"meta": json.dumps(plain({"key": key(lab), "words": words, "complete": False}))}
     yield arrays | {"meta": json.dumps(plain({"key": key(lab), "words": words, "complete": True}))}

@@ -143,7 +143,7 @@ def shares() -> figure:
     for rule, colour in RULE_COLOURS.items():
         fig.multi_line("x", "y", source=source(f"share-{rule}", "x", "y"), line_color=colour, line_width=2.5)
         fig.line("x", "y", source=source(f"fit-{rule}", "x", "y"), line_color=colour, line_dash="dashed", line_width=1.5)
-        fig.line("x", "y", source=source(f"exact-{rule}", "x", "y"), line_color=INK, line_dash="dotted", line_width=2)
+        fig.multi_line("x", "y", source=source(f"exact-{rule}", "x", "y"), line_color=INK, line_dash="dotted", line_width=2)
     fig.multi_line("x", "y", source=source("share-bayes", "x", "y"), line_color=GREY, line_dash="dotdash", line_width=2)
     return with_now(fig)
 

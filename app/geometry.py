@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
-from app.landscapelab import Lab
+from app.landscapelab import Lab, rule_words
 from app.picture import plain
 from app.pieces import remembered
 from dynamics import Online, Posterior
@@ -20,6 +20,7 @@ from landscapes.zeros import minima
 EPS = np.logspace(-14, -1, 27)
 SAMPLES = np.logspace(0, 7, 29)
 FEW = np.logspace(0.6, 6, 13)  # of n, where the average over data sets takes time
+ZERO = 1e-12  # of K, which may be the rounding of a zero
 SOON = 0.1  # seconds between two pictures of the growing panel
 
 
@@ -57,7 +58,7 @@ def _noise(landscape: Landscape, data) -> Part:
     try:
         found = proportion(landscape, data)
     except ValueError as error:
-        return {}, {"noise": {"within": [], "negative": [], "words": f"{error}."}}, ""
+        return {}, {"noise": {"within": [], "negative": [], "words": f"{rule_words(str(error))}."}}, ""
     ratio = "BΣ/H" if data.vy == 1 else "BΣ/(vy H)"
     share = f"{100 * found.within_share:.2g} % of the box"
     nowhere = f"{ratio} is nowhere 1 within 10 %"
@@ -133,7 +134,7 @@ def _volume(landscape: Landscape, at: tuple[float, ...]) -> Part:
     except ValueError:
         return {}, {}, ""
     if landscape.K(np.array(at)) > 1e-25:  # V(eps) measures K near its zeros, not K - K(at) near a higher minimum
-        return {}, {}, ""
+        return {}, {"level": "no zero of K here; λ is that of K − K(w*)"}, ""
     measured = volume(landscape, EPS, at)
     yield
     fit = fit_volume(landscape, at)
@@ -157,7 +158,8 @@ def _polygon(polygon) -> dict:
 
 @remembered(64)
 def _energy(landscape: Landscape, data: Online) -> Part:
-    """F_n on the box, of each basin alone, and its asymptote; and where the posterior moves from one basin to another."""
+    """F_n - n K(w*) on the box, of each basin alone, and its asymptote; and where the posterior moves from one basin to another."""
+    deepest = SAMPLES * _floor(landscape, data)
     parts = basins(landscape) if landscape.barriers else ()
     curves = []
     for part in (None, *parts):
@@ -165,8 +167,8 @@ def _energy(landscape: Landscape, data: Online) -> Part:
         for some in np.array_split(SAMPLES, 4):
             yield
             curve.append(free_energy(landscape, some, data, within=part))
-        curves.append(np.concatenate(curve))
-    words = {"lines": ["all of the box", *(f"basin {i + 1}" for i in range(len(parts)))]}
+        curves.append(np.concatenate(curve) - deepest)
+    words = {"lines": ["all of the box" + (", less n K(w*)" if deepest.any() else ""), *(f"basin {i + 1}" for i in range(len(parts)))]}
     arrays = {"samples": SAMPLES, "energy": np.array(curves)}
     if len(parts) == 2:
         yield
@@ -183,8 +185,15 @@ def _energy(landscape: Landscape, data: Online) -> Part:
 
 
 def _best(landscape: Landscape):
-    """The minimum that rules as n grows: the least lambda, of those the greatest m."""
-    return min(landscape.minima, key=lambda minimum: (minimum.lam, -minimum.multiplicity))
+    """The minimum that rules as n grows: of the deepest the least lambda, of those the greatest m."""
+    deepest = _floor(landscape)
+    return min((m for m in landscape.minima if landscape.K(m.at) <= deepest + ZERO), key=lambda minimum: (minimum.lam, -minimum.multiplicity))
+
+
+def _floor(landscape: Landscape, data: Online = Online()) -> float:
+    """vx K at the deepest of the minima; 0 where it is a zero, and where a slope has moved them all."""
+    deepest = 0.0 if data.slope else min((float(landscape.K(minimum.at)) for minimum in landscape.minima), default=0.0)
+    return deepest * data.vx if deepest > ZERO else 0.0
 
 
 def _law(landscape: Landscape) -> Asymptote:
@@ -195,16 +204,18 @@ def _law(landscape: Landscape) -> Asymptote:
 @remembered(64)
 def _finite(landscape: Landscape, data: Online) -> Part:
     """What stands for lambda at a finite n: n E[K], WBIC / log n, n times the generalisation error; and their common limit."""
-    law, n, outputs = _law(landscape), FEW, len(landscape.products())
+    law, n, outputs, deepest = _law(landscape), FEW, len(landscape.products()), _floor(landscape, data)
     mean, measured, generalised = [], [], []
     for k in n:
         yield
-        mean.append(Posterior(landscape, k, 1.0, data).mean_potential() * k)
-        measured.append(wbic(landscape, k, data) / np.log(k))
+        mean.append((Posterior(landscape, k, 1.0, data).mean_potential() - deepest) * k)
+        measured.append((wbic(landscape, k, data) - deepest * k) / np.log(k))
     arrays = {"few": n, "mean": np.array(mean), "wbic": np.array(measured), "bias": law.lambda_hat(n)}
     words = {"limit": law.lam, "limitWords": f"λ = {_best(landscape).lam}, their limit"}
     if landscape.of == "K":
         words["without"] = "K alone is given: no model, so no generalisation error"
+    elif deepest:
+        words["without"] = "K has no zero: each curve is that of K − K(w*), and no generalisation error is shown"
     elif outputs <= SEVERAL:
         rare = n if outputs == 1 else n[::2]  # some 0.2 s an n
         for k in rare:

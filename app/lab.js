@@ -139,7 +139,7 @@ export function render({model, view}) {
     show("far", ...names.map(n => n.cloneNode(true)), meta.far?.theory?.length ? chip("exact dash", meta.far.theory[0].name) : null)
     const flat = RULES.some(rule => { const band = stage.get(`near-${rule}`); return band && stage.row(`near-${rule}`, 2).every(value => value === 0) })
     show("near", ...names.map(n => n.cloneNode(true)), flat && element("span", {class: "words", text: "0 throughout: below the axis"}))
-    show("shares", ...fits, meta.share?.bayes.length ? chip("bayes dash", `Bayes ${(100 * meta.share.bayes[0]).toPrecision(3)} %`) : null)
+    show("shares", ...fits, meta.share?.bayes.some(Boolean) && chip("bayes dash", `Bayes ${meta.share.bayes.map(mass => (100 * mass).toPrecision(3)).join(" | ")} %`))
     show("ending", ...names.map(n => n.cloneNode(true)), RULES.some(rule => stage.exact?.get(`law-${rule}`)) && chip("ink dots", "exact law"), chip("bayes", meta.bayes))
     if (cells.near && meta.near) cells.near.title.textContent = meta.near.title
     if (cells.far && meta.far) cells.far.title.textContent = meta.far.title
@@ -214,7 +214,7 @@ export function render({model, view}) {
     for (const [name, part] of Object.entries(LATE)) if (part && (meta.complete || meta.parts.includes(part))) cells[name]?.figure.classList.remove("waiting-cell")
     if (!meta.complete && !meta.parts.includes("volume")) return
     legend("newton", [meta.result && chip("exact", `${meta.point}: ${meta.result}`), meta.polygon && chip("b", meta.polygon), meta.reason && element("span", {class: "words", text: meta.reason})])
-    legend("volume", [meta.fit && chip("a", meta.fit), meta.result && chip("exact line", `${meta.point}: ${meta.result}`)])
+    legend("volume", [meta.fit && chip("a", meta.fit), meta.level && element("span", {class: "words", text: meta.level}), meta.result && chip("exact line", `${meta.point}: ${meta.result}`)])
     if (!meta.complete && !meta.parts.includes("energy")) return
     const lines = (meta.energy?.lines ?? []).map((text, i, all) => all.length === 3 && i ? ["left valley", "right valley"][i - 1] : text), kinds = ["a line", "b dash", "steep dash", "bayes dots"]
     legend("energy", [...lines.map((text, i) => chip(kinds[i], text)), meta.energy?.law && chip("exact dash", meta.energy.law), meta.energy?.crossing && element("span", {class: "words", text: meta.energy.crossing})])

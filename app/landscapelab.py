@@ -99,7 +99,7 @@ def decode(query: Mapping[str, str], default: Lab = Lab()) -> tuple[Lab, list[st
         messages.append(f"preset = {state._short(preset)} is not known; choose one from the list (free play kept)")
         preset = ""
     run, found = state.decode(query, default.run, others=("b.", "bayes.", "llc.", "preset"))
-    messages += found
+    messages += map(rule_words, found)
     rival = default.rival
     if query.get("b.rule") == "none":
         rival = None
@@ -110,7 +110,7 @@ def decode(query: Mapping[str, str], default: Lab = Lab()) -> tuple[Lab, list[st
         try:
             replace(run, rule=rival)
         except ValueError as error:  # K alone is given, and this rule needs Q
-            rival, messages = None, [*messages, f"{error} (no second optimiser)"]
+            rival, messages = None, [*messages, f"{rule_words(str(error))} (no second optimiser)"]
     bayes, found = state.decode_fields(default.bayes, query, "bayes.")
     estimate, more = state.decode_fields(default.estimate, query, "llc.")
     if type(run.landscape) is not type(default.run.landscape) and "llc.point" not in query:
@@ -193,8 +193,9 @@ CHOICE_HELP = {
 
 
 def rule_words(text: str) -> str:
-    """A message, written for Python's users, with the page's names of rules."""
-    return re.sub(r"rule = (\w+)\(.*?\)", lambda found: RULE_NAMES.get(found[1], found[1]), text)
+    """A message, written for Python's users, with the page's names of rules and the visitor's own polynomial."""
+    text = re.sub(r"rule = (\w+)\(.*?\)", lambda found: RULE_NAMES.get(found[1], found[1]), text)
+    return re.sub(r"Polynomial\(text='(.*?)', of='[KQ]'.*?\)", r"\1", text)
 
 
 def _item(parameter: Parameter, value, prefix: str = "") -> dict:

@@ -55,7 +55,10 @@ def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str
         "bins": [low, high, BINS],
         "rules": {name: f"{name.upper()}: {rule_name(rule)}" if lab.rival else rule_name(rule) for name, rule in lab.rules.items()},
         "diverged": {name: out.shares.diverged[out.steps].tolist() for name, out in outcomes.items()},
-        "minima": [{"name": m.name, "at": m.at, "label": _lambda_label(m)} for m in landscape.minima],
+        "minima": [
+            {"name": m.name, "at": m.at, "label": _lambda_label(m), "height": 0.0 if data.slope else float(landscape.K(m.at))}
+            for m in landscape.minima
+        ],
         "barriers": list(landscape.barriers),
         "products": [{"scale": p.scale, "factors": [{"power": f.power, "terms": f.terms} for f in p.factors]} for p in landscape.products()],
         "of": landscape.of,
@@ -132,10 +135,12 @@ def _one(lab: Lab, outcomes, posterior) -> dict:
     basins = len(landscape.barriers) + 1
     for name, out in outcomes.items():
         if basins > 1:
-            drawn = [0] if basins == 2 else list(range(basins))
+            drawn = followed(landscape)
             arrays[f"share-{name}"] = np.where(out.share[at][:, drawn].T > 0, out.share[at][:, drawn].T, np.nan).astype(np.float32)
             lines += [{"rule": name, "basin": basin} for basin in drawn]
-            fits[name], words[name] = _fit(out)
+            fits[name], words[name] = (
+                _fit(out) if basins == 2 else (None, " | ".join(f"{100 * part:.3g}" for part in out.share[-1]) + " % at the end")
+            )
         else:
             arrays[f"share-{name}"] = _median_distance(out, landscape.minima[0])[None].astype(np.float32)
             arrays["share-x"] = out.steps.astype(float)
@@ -148,9 +153,23 @@ def _one(lab: Lab, outcomes, posterior) -> dict:
     }
     title, label, span = titles.get(basins, ("Share in each basin", "share, of survivors", (5e-4, 1.4)))
     masses = _masses(posterior) if basins > 1 else []
-    share = {"title": title, "label": label, "range": span, "lines": lines, "fits": fits, "words": words, "bayes": [m for m in masses[:1] if m > 0]}
+    share = {
+        "title": title,
+        "label": label,
+        "range": span,
+        "lines": lines,
+        "fits": fits,
+        "words": words,
+        "bayes": masses[: 1 if basins == 2 else None],
+    }
     meta = {"top": top or 1.0, "steep": _strips(x, lr * curvature > 2), "share": share, "theory": _approach(lab, last)}
     return arrays | {"meta": meta}
+
+
+def followed(landscape) -> list[int]:
+    """The basins whose shares are drawn: of two, one tells all."""
+    basins = len(landscape.barriers) + 1
+    return [0] if basins == 2 else list(range(basins))
 
 
 def share_steps(last: int) -> np.ndarray:
@@ -174,7 +193,7 @@ def _fit(out: Result):
     if estimate.rate is None:
         return None, f"{100 * out.share_left[-1]:.3g} % stay, no rate" if out.share_left[-1] > 0 else "all gone, too fast for a rate"
     if estimate.rate <= 2 * estimate.stderr or estimate.rate < 1e-9:
-        return None, f"{100 * out.share_left[-1]:.3g} % at the end, no steady rate"
+        return None, f"{100 * out.share_left[-1]:.3g} % at the end, no rate"
     stop = estimate.window[1]
     centre = np.arange(first, stop + 1)
     left = out.share_left[first : stop + 1]
@@ -282,7 +301,8 @@ def says(lab: Lab, outcomes, posterior) -> list[tuple[str, bool]]:
         if out.survivors and run.landscape.barriers:
             left = 100 * out.share_left
             rest = "of the rest" if lost else "of all"
-            text += f"; {rest}, {left[0]:.3g} % start left of the barrier and {left[-1]:.3g} % are there after {run.steps:,} steps"
+            barrier = "the barrier" if len(run.landscape.barriers) == 1 else "the first barrier"
+            text += f"; {rest}, {left[0]:.3g} % start left of {barrier} and {left[-1]:.3g} % are there after {run.steps:,} steps"
         elif out.survivors:
             best = run.landscape.minima[0]
             if any(best.at):  # one point of a curve of minima: the distance to it says little

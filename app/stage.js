@@ -88,7 +88,7 @@ class Stage {
     const strips = meta.steep, bottom = -0.1 * meta.top, top = -0.05 * meta.top
     this.fill("steep", {left: strips.map(s => s[0]), right: strips.map(s => s[1]), bottom: strips.map(() => bottom), top: strips.map(() => top)})
     this.fill("barrier", {x: meta.barriers.map(b => [b, b]), y: meta.barriers.map(() => [0, meta.top])})
-    this.fill("minima", {x: meta.minima.map(m => m.at[0]), y: meta.minima.map(() => 0), text: meta.minima.map(m => m.label)})
+    this.fill("minima", {x: meta.minima.map(m => m.at[0]), y: meta.minima.map(m => m.height), text: meta.minima.map(m => m.label)})
     this.heat(low, high, last)
     this.fill("theory", {x: meta.theory.map(line => line.x), y: meta.theory.map(line => line.y)})
     this.label("shares", "y", meta.share.label)
@@ -99,7 +99,8 @@ class Stage {
       const fit = meta.share.fits[rule]
       this.fill(`fit-${rule}`, fit ? {x: fit.x, y: fit.y} : {x: [], y: []})
     }
-    this.fill("share-bayes", {x: meta.share.bayes.map(() => [0, last]), y: meta.share.bayes.map(value => [value, value])})
+    const masses = meta.share.bayes.filter(mass => mass > 0) // its axis is logarithmic
+    this.fill("share-bayes", {x: masses.map(() => [0, last]), y: masses.map(mass => [mass, mass])})
   }
 
   spread2(last) {
@@ -331,7 +332,8 @@ class Stage {
     this.exact = fits ? {...meta, get: name => data[name]?.[0]} : null
     for (const rule of RULES) {
       const share = this.exact?.get(`exact-${rule}`)
-      this.fill(`exact-${rule}`, share ? {x: this.get("share-x"), y: share} : {x: [], y: []})
+      const rows = share ? [...Array(share.shape[0]).keys()].map(i => part(share, i * share.shape[1], (i + 1) * share.shape[1])) : []
+      this.fill(`exact-${rule}`, {x: rows.map(() => this.get("share-x")), y: rows})
     }
     return this.exact
   }

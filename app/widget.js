@@ -425,7 +425,7 @@
       plot.line(x, y, colour.ink, 2)
       const moved = values.own["data.slope"], radius = 0.27 * size
       for (const m of land.minima) {
-        const at = plot.px(m.at[0]), base = plot.py(0) + 0.45 * size
+        const at = plot.px(m.at[0]), base = plot.py(moved ? 0 : K(m.at[0], 0)) + 0.45 * size
         g.fillStyle = colour.exact; g.beginPath(); g.moveTo(at, base); g.lineTo(at + 0.4 * size, base + 0.6 * size); g.lineTo(at - 0.4 * size, base + 0.6 * size); g.fill()
         if (!moved) plot.tag(lambda(m), at, base + 1.75 * size, colour.exact)
       }

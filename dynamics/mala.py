@@ -28,7 +28,7 @@ class MALA(Rule):
     def latex(self):
         return (
             r"w' = w - \tfrac{\varepsilon}{2} \nabla U(w) + \mathcal{N}(0, \varepsilon),\quad"
-            r" P(\text{accept}) = \min\left(1, \frac{e^{-U(w')} q(w \mid w')}{e^{-U(w)} q(w' \mid w)}\right)"
+            r" P(\text{accept}) = \min(1, r),\quad r = \frac{e^{-U(w')} q(w \mid w')}{e^{-U(w)} q(w' \mid w)}"
         )
 
     def memory(self, w):

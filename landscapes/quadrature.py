@@ -18,6 +18,7 @@ from landscapes.polynomial import Landscape, Product
 
 SMALLEST = 2e-9  # of |Q - shift|: below it exp(-nbeta K) is 1 up to nbeta = 1e15
 LARGEST = 30.0  # beyond it the weight is nothing for any nbeta > 0.2: few panels are spent there
+NEAR = 0.02  # of its size: a real root of multiplicity m is found so far from the axis as (1e-16)^(1/m) is
 TABLE = 48  # points of the table from which panels are laid
 
 
@@ -215,8 +216,9 @@ def _inverse(spent, reach, panels: int) -> np.ndarray:
 def breakpoints(landscape: Landscape, axis: int, at: np.ndarray, shifts) -> np.ndarray:
     """Real parts (rows, B) of all complex roots in w_axis of every factor, or of Q_k - shift_k where the shift is not 0; not clipped to a box.
 
-    The factors' own roots stay breakpoints where Q never equals the shift: |Q - shift| may be least there. In one dimension every turning
-    point of Q does: it may be a minimum of its basin, though another basin has a root.
+    The factors' own roots stay breakpoints where Q never equals the shift: |Q - shift| may be least there. Turning points of Q take the place
+    of roots that are not real: in one dimension always (one may be the minimum of its basin, though another basin has a root), in two where Q
+    has no zero at all.
     """
     found = [np.empty((len(at), 0))]
     for product, shift in zip(landscape.products(), shifts, strict=True):
@@ -228,19 +230,44 @@ def breakpoints(landscape: Landscape, axis: int, at: np.ndarray, shifts) -> np.n
                 found.append(np.tile(turning(product), (len(at), 1)))
             if np.any(_is_real(level)):
                 continue
-        found += [roots(table.coefficients).real for table in tables]
+        zeros = np.concatenate([roots(table.coefficients) for table in tables], axis=1) if tables else np.empty((len(at), 0), complex)
+        real = _is_real(zeros)
+        bowl = len(tables) == 1 and tables[0].coefficients.shape[1] <= 3  # a quadratic turns at the real part of its roots
+        if shift or bowl or (np.all(real) if landscape.dim == 1 else np.any(real)):
+            found.append(zeros.real)
+        else:
+            turns = roots(_derivative(tables))
+            found.append(np.where(real, zeros.real, np.inf))
+            found.append(np.where(np.abs(turns.imag) < NEAR * (1 + np.abs(turns)), turns.real, np.inf))
     return np.nan_to_num(np.concatenate(found, axis=1), nan=np.inf, posinf=np.inf, neginf=-np.inf)
+
+
+def _derivative(tables: list[Table]) -> np.ndarray:
+    """Q'/Q times the product of all factors, sum_f d_f F_f' prod_(g != f) F_g: coefficients (rows, degree + 1), ascending."""
+    parts = []
+    for f in tables:
+        part = f.power * f.coefficients[:, 1:] * np.arange(1, f.coefficients.shape[1])
+        for g in tables:
+            if g is not f:
+                part = _times(part, g.coefficients)
+        parts.append(part)
+    size = max(part.shape[1] for part in parts)
+    return sum(np.pad(part, ((0, 0), (0, size - part.shape[1]))) for part in parts)
+
+
+def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Products of polynomials, row by row: coefficients (rows, degree + 1), ascending."""
+    found = np.zeros((len(a), max(a.shape[1] + b.shape[1] - 1, 0)))
+    for j, c in enumerate(b.T):
+        found[:, j : j + a.shape[1]] += c[:, None] * a
+    return found
 
 
 def turning(product: Product) -> np.ndarray:
     """Where Q_k' = 0 (1D): multiple roots of its factors, and real zeros of Q_k'/Q_k = sum_f d_f F_f'/F_f."""
-    factors = [np.polynomial.Polynomial(in_one_variable(factor, 0, np.zeros(1)).coefficients[0]) for factor in product.factors]
-    powers = [factor.power for factor in product.factors]
-    parts = (d * f.deriv() * math.prod([g for g in factors if g is not f], start=1.0) for f, d in zip(factors, powers, strict=True))
-    zeros = np.concatenate(
-        [sum(parts, start=np.polynomial.Polynomial([0.0])).trim().roots(), *(f.roots() for f, d in zip(factors, powers, strict=True) if d > 1)]
-    )
-    return np.unique(np.round(zeros[np.abs(zeros.imag) < 1e-9].real, 12))
+    tables = [in_one_variable(factor, 0, np.zeros(1)) for factor in product.factors]
+    zeros = np.concatenate([roots(_derivative(tables))[0], *(roots(table.coefficients)[0] for table in tables if table.power > 1)])
+    return np.unique(np.round(zeros[np.abs(zeros.imag) < NEAR * (1 + np.abs(zeros))].real, 12))
 
 
 def _varies(tables) -> bool:
@@ -302,11 +329,7 @@ def _roots_of_shifted(scale: float, tables: list[Table], shift: float) -> np.nda
     expanded = np.full((len(tables[0].coefficients), 1), scale)
     for table in tables:
         for _ in range(table.power):
-            size = expanded.shape[1] + table.coefficients.shape[1] - 1
-            grown = np.zeros((len(expanded), size))
-            for j, c in enumerate(table.coefficients.T):
-                grown[:, j : j + expanded.shape[1]] += c[:, None] * expanded
-            expanded = grown
+            expanded = _times(expanded, table.coefficients)
     expanded[:, 0] -= shift
     w = roots(expanded)
     with np.errstate(all="ignore"):

@@ -294,7 +294,9 @@ def _critical(landscape: Landscape) -> tuple[tuple[Place, ...], str]:
     a, b = _stationary(system_of(landscape))
     if landscape.dim == 1:
         places = [((at,), n) for part, n in algebra.factored1(algebra.on_line(a, 1, 0)) for at in map(float, algebra.roots_of(part))]
-        return tuple(_classified(landscape, at, n) for at, n in sorted(places) if _above(landscape, at)), ""
+        turns = {at for (at,), _ in places} | {at for point in _isolated(system_of(landscape))[0] for at in point.minimum.at}
+        room = {at: min((abs(at - other) for other in turns if other != at), default=2.0) / 2 for at in turns}
+        return tuple(_classified(landscape, at, n, room[at[0]]) for at, n in sorted(places) if _above(landscape, at)), ""
     shared = _shared(a, b)
     if degree(shared) > 0:
         a, b = (algebra.quotient(p, shared) if p else p for p in (a, b))
@@ -330,15 +332,14 @@ def _above(landscape, at) -> bool:
     return any(all(not algebra.small(f, x, y) for f, _ in factors) for factors in system_of(landscape).irreducible)
 
 
-def _classified(landscape, at, order: int | None = None) -> Place:
-    """A critical point with K > 0; order: of K' there (one variable)."""
+def _classified(landscape, at, order: int | None = None, step: float = 1e-3) -> Place:
+    """A critical point with K > 0; order: of K' there (one variable); step: K has no other within it."""
     k, hessian = float(landscape.K(at)), landscape.hessian(at)
     here = f"K = {k:.3g}"
     curvature = np.linalg.eigvalsh(hessian)
     flat = np.abs(curvature) <= 1e-7 * _stiffness(landscape, at)  # rounding leaves 1e-16 of it
     lam, kind = None, "saddle"
     if (order is not None and order > 1) or np.all(flat):
-        step = 1e-3 * (1 + abs(at[0]))
         left, right = (float(landscape.K((at[0] + s, *at[1:]))) - k for s in (-step, step))
         kind = "flat point"
         if landscape.dim == 1:

@@ -284,6 +284,10 @@ def test_where_lambda_is_undefined_the_error_says_why():
 def test_at_a_local_minimum_of_positive_loss_lambda_is_that_of_K_less_its_value_there():
     assert learning_coefficient(parse("w^2+1"), 0).lam == Fraction(1, 2)
     assert learning_coefficient(parse("w^4+1"), 0).lam == Fraction(1, 4)
+    for power in (6, 8, 12):  # so flat that K is the same number a thousandth away
+        (minimum,) = minima(parse(f"(w-0.5)^{power}+1")).minima
+        assert minimum.at == (0.5,) and minimum.lam == Fraction(1, power)
+    assert [point.name for point in minima(parse("w^7+1")).undefined] == ["inflection 0"]
     assert learning_coefficient(parse("w1^2+w2^2+1"), (0, 0)).lam == 1
     assert learning_coefficient(parse("w1^2+w2^4+1"), (0, 0)).lam == Fraction(3, 4)
     with pytest.raises(Undecided, match="Hessian is degenerate"):  # it is one: (w1 - w2^2)^2 + w2^6 is positive, but not plainly

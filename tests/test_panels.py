@@ -18,11 +18,11 @@ from app.geometry import geometry as geometry_in_pieces
 from app.landscapelab import Estimate, Lab
 from app.picture import picture, results, share_steps
 from app.pieces import finished, remembered
-from dynamics import GD, NGD, HeavyTailedSGD, Online, Simulation, lambda_hat_exact
+from dynamics import GD, NGD, SGD, HeavyTailedSGD, Online, Simulation, lambda_hat_exact
 from dynamics.batches import noise_covariance
 from dynamics.law import transfer
 from dynamics.proportion import proportion
-from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Regular, Ring, Tangency, TripleWell, Valley, parse
+from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Polynomial, Regular, Ring, Tangency, TripleWell, Valley, parse
 
 
 def last(pieces):
@@ -57,9 +57,51 @@ def test_the_exact_law_agrees_with_the_simulated_one_within_its_monte_carlo_erro
             seen = n.reshape(12, 10).sum(axis=1) / out.run.n
             error = np.sqrt(blocks * (1 - blocks) / out.run.n)
             assert np.all(np.abs(seen - blocks) < 5 * error + 3e-3), (name, frame)
-        share, simulated = law[f"exact-{name}"], out.share_left
+        (share,), simulated = law[f"exact-{name}"], out.share_left
         error = np.sqrt(np.maximum(share * (1 - share), 1e-4) / out.survivors)
         assert np.all(np.abs(simulated - share) < 5 * error + 2e-3)
+
+
+def test_of_three_wells_each_basin_has_its_exact_share_of_the_law_and_of_the_posterior():
+    lab = Lab(Simulation(TripleWell(), SGD(lr=0.02, batch=20), n=5000, steps=200), None)
+    outcomes = results(lab, 5000)
+    meta = json.loads(picture(lab, outcomes)["meta"])
+    law, share = exact(lab, outcomes["a"].steps), outcomes["a"].share[share_steps(200)].T
+    assert law["exact-a"].shape == share.shape == (3, 201)
+    error = np.sqrt(np.maximum(law["exact-a"] * (1 - law["exact-a"]), 1e-4) / outcomes["a"].survivors)
+    assert np.all(np.abs(share - law["exact-a"]) < 5 * error + 3e-3)
+    np.testing.assert_allclose(law["exact-a"].sum(axis=0), 1, atol=1e-5)
+    assert meta["share"]["words"]["a"] == " | ".join(f"{100 * part:.3g}" for part in share[:, -1]) + " % at the end"
+    assert len(meta["share"]["bayes"]) == 3 and sum(meta["share"]["bayes"]) == pytest.approx(1)
+    assert "left of the first barrier" in meta["says"][0][0]
+
+
+@pytest.mark.parametrize(("of", "height"), [("Q", 0.5), ("K", 1.0)])  # K = Q^2/2
+def test_the_triangle_of_a_minimum_lies_on_the_potential(of, height):
+    lab = Lab(Simulation(Polynomial("w^2 + 1", of), GD(), n=10, steps=2), None)
+    (minimum,) = json.loads(picture(lab, results(lab, 10))["meta"])["minima"]
+    assert minimum["height"] == height
+
+
+@pytest.mark.parametrize(("landscape", "data", "lam"), [(Polynomial("w^2 + 1", "K"), Online(), 0.5), (Polynomial("w^4 + 1"), Online(vx=2.0), 0.25)])
+def test_where_k_has_no_zero_the_curves_are_those_of_k_above_its_minimum(landscape, data, lam):
+    arrays, _ = geometry(Lab(Simulation(landscape, GD(), n=10, steps=2, data=data), None), "finite")
+    meta = json.loads(arrays["meta"])
+    assert "K − K(w*)" in meta["level"] and "volume" not in arrays and "no generalisation" in meta["finite"]["without"]
+    # w^4 + w^8/2: what the second term changes is O(1/n)
+    assert arrays["mean"][-1] == pytest.approx(lam, rel=0.02) and arrays["wbic"][-1] == pytest.approx(lam, rel=0.02)
+    slope = np.diff(arrays["energy"][0][-9:]) / np.diff(np.log(arrays["samples"][-9:]))
+    np.testing.assert_allclose(slope, lam, rtol=0.02)
+    assert meta["energy"]["lines"] == ["all of the box, less n K(w*)"]
+
+
+def test_the_minimum_that_rules_is_the_deepest_not_the_most_degenerate():
+    landscape = Polynomial("5*w^6 - 18*w^5 + 15*w^4 + 16", "K", ((-1.0, 3.0),))  # a zero at 2, and K = 16 + 15 w^4 beside 0
+    assert {(minimum.at, minimum.lam) for minimum in landscape.minima} == {((2.0,), Fraction(1, 2)), ((0.0,), Fraction(1, 4))}
+    assert panel._best(landscape).at == (2.0,)
+    arrays, _ = geometry(Lab(Simulation(landscape, GD(), n=10, steps=2), None), "finite")
+    meta = json.loads(arrays["meta"])
+    assert meta["finite"]["limit"] == 0.5 and arrays["mean"][-1] == pytest.approx(0.5, rel=0.02)
 
 
 def test_a_law_belongs_to_its_picture_by_a_key_that_neither_seed_nor_number_changes():
@@ -73,7 +115,7 @@ def test_rules_without_a_law_are_left_out_and_say_why():
     lab = Lab(replace(Lab().run, rule=HeavyTailedSGD()), None)
     found = exact(lab, np.arange(3))
     assert "law-a" not in found
-    assert "HeavyTailedSGD" in json.loads(found["meta"])["words"]["a"]
+    assert json.loads(found["meta"])["words"]["a"].startswith("SGD, heavy tails has no law here")
 
 
 def test_two_variables_have_no_law_on_the_page():
@@ -252,7 +294,7 @@ def test_the_exact_law_comes_in_short_pieces_one_optimiser_after_the_other(monke
     matrix = transfer(lab.run.landscape, lab.run.rule, exact_panel.CELLS, lab.run.data)
     edges = np.linspace(*lab.run.landscape.box[0], 121)
     assert both["law-a"][7] == pytest.approx(matrix.histogram(edges, 105, lab.run.start), abs=1e-6)
-    assert both["exact-a"][50] == pytest.approx(matrix.share(share_steps(600)[50], lab.run.start, survive=600)[0], rel=1e-5)
+    assert both["exact-a"][0, 50] == pytest.approx(matrix.share(share_steps(600)[50], lab.run.start, survive=600)[0], rel=1e-5)
 
 
 def test_what_returned_is_remembered_for_the_last_arguments_only():

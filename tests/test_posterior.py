@@ -38,6 +38,34 @@ def test_a_quasi_homogeneous_landscape_has_lambda_hat_equal_to_lambda_at_every_n
         assert mean_and_mass(landscape, nbeta, resolution, box)[0] == pytest.approx(weights, rel=tolerance), landscape
 
 
+@pytest.mark.parametrize(("resolution", "tolerance"), [(COARSE, 2e-3), (FINE, 1e-5)])
+@pytest.mark.parametrize("nbeta", [1e2, 1e5, 1e8])
+def test_a_minimum_of_positive_loss_is_seen_however_flat_and_wherever_its_roots_lie(nbeta, resolution, tolerance):
+    """Q = 1 + u with u of volume v(u) ~ u^lambda: nbeta E[K - 1/2] is one integral over u. No root of Q has its real part at the minimum."""
+    cases = {"w^4 + 1": 1 / 4, "(w - 0.3)^6 + 1": 1 / 6, "w1^4 + w2^4 + 1": 1 / 2, "(w1 - 0.3)^4 + w2^2 + 1": 3 / 4}
+    for text, lam in cases.items():
+        moments = [  # with v = u^lambda, in log v, about the mode
+            integrate.quad(
+                lambda t, p=p, lam=lam: _weighted(math.exp(t / lam), nbeta, p) * math.exp(t),
+                -60 * lam - 20,
+                20 * lam,
+                points=[-lam * math.log(nbeta)],
+                limit=500,
+            )[0]
+            for p in (0, 1)
+        ]
+        grid = nodes(parse(text), None, 0.0, resolution)
+        weight = grid.weight * np.exp(-nbeta * (grid.k - 0.5))
+        assert nbeta * np.sum(weight * (grid.k - 0.5)) / weight.sum() == pytest.approx(moments[1] / moments[0], rel=tolerance, abs=nbeta * 1e-15), (
+            text
+        )
+
+
+def _weighted(u, nbeta, power):
+    e = nbeta * (u + u * u / 2)
+    return e**power * math.exp(-e)
+
+
 @pytest.mark.parametrize(("resolution", "tolerance"), [(COARSE, 1e-4), (FINE, 1e-6)])
 @pytest.mark.parametrize("nbeta", NBETA[1:])  # at 10 the ring still feels its centre
 def test_a_ring_and_a_rotated_line_have_the_volume_of_a_change_of_coordinates(nbeta, resolution, tolerance):
