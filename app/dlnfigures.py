@@ -82,15 +82,15 @@ def cloud_figure() -> figure:
 
 CELLS = {
     "net": Cell(
-        "The network, and where λ is attained",
+        "Where λ is attained",
         "Grey bars: widths H₀ … H_L. Green: the rank that is left after s layers on a stratum of weights with the smallest codimension, "
         "which is 2λ; numbers: how much rank a layer loses. Purple: the same for strata near your point.",
         network_figure,
     ),
     "depth": Cell(
         "λ against depth",
-        "Exact, for this input, output and rank, with 0, 1, 2, … hidden layers: the widths you have, and again from the first. Numbers: "
-        "multiplicities above 1. Circle: the present network; diamond: its chosen point.",
+        "Exact, for this input, output and rank, with 0, 1, 2, … hidden layers: the widths you have, and again from the first. m: "
+        "the multiplicity, of some of the points where it is above 1. Circle: the present network; diamond: its chosen point.",
         lambda: curve_figure("depth", "hidden layers"),
     ),
     "width": Cell(

@@ -20,6 +20,8 @@ from nets.saddle import SaddleFrame, SaddleToSaddle
 
 SOON = 30  # seconds: a training that takes less begins when the page opens
 SHOWN = 10  # singular values in the picture
+NUMBERS = 3  # multiplicities that stand beside a curve: more run together in a hall's large letters
+ROOM = 0.12  # of a figure's height, that the label of a level needs there
 PICTURES = 40  # of a training that is recorded, about
 WORDS = "p + p { margin-top: .55em; } :host { font-size: inherit; }"
 
@@ -28,6 +30,15 @@ class Table(NamedTuple):
     """The values beside each other, in Markdown."""
 
     text: str
+
+
+def apart(levels: Sequence[float], ratio: float) -> list[float]:
+    """Those of the descending levels that lie by this factor below the last one that was taken: their labels do not collide."""
+    taken: list[float] = []
+    for level in levels:
+        if not taken or level * ratio <= taken[-1]:
+            taken.append(level)
+    return taken
 
 
 class Session(Base):
@@ -265,8 +276,10 @@ class Session(Base):
         at = [] if now is None else [now]
         self.fill(f"{name}-now", x=at, y=[float(found.total.lam)] * len(at))
         self.fill(f"{name}-local", x=at, y=[float(found.here.lam)] * len(at))
-        many = np.flatnonzero(m > 1) if len(x) <= 16 else []
-        self.fill(f"{name}-many", x=x[many], y=lam[many], text=[f"{k}" for k in m[many]])
+        inside = (x > x[0] + 0.1 * (x[-1] - x[0])) & (x < x[-1] - 0.1 * (x[-1] - x[0]))  # else half of it is cut
+        many = np.flatnonzero((m > 1) & inside) if name == "depth" else []
+        some = many[np.unique(np.linspace(0, len(many) - 1, min(len(many), NUMBERS)).astype(int))] if len(many) else many
+        self.fill(f"{name}-many", x=x[some], y=lam[some], text=[f"m={k}" for k in m[some]])
         top = max(lam.max(), float(found.here.lam)) * 1.12
         self.span(name, "x", x[0] - 0.03 * (x[-1] - x[0]) - 0.05, x[-1] + 0.03 * (x[-1] - x[0]) + 0.05)
         self.span(name, "y", 0, max(top, 1))
@@ -287,9 +300,9 @@ class Session(Base):
         ends, size, total = [0, run.steps], run.size, float(learning_coefficient(run.widths, 0).lam)
         treads = [loss for loss in run.plateaus if loss > 0]
         self.fill("loss-exact", x=[ends] * len(treads), y=[[loss] * 2 for loss in treads])
-        few = treads[:8]
-        self.fill("loss-text", x=[run.steps] * len(few), y=few, text=[f"{loss:,.4g}" for loss in few])
         high = 2 * treads[0]
+        few = apart(treads, (high / (min(treads) / 20)) ** ROOM)
+        self.fill("loss-text", x=[run.steps] * len(few), y=few, text=[f"{loss:,.4g}" for loss in few])
         self.span("loss", "y", min(treads) / 20, high)
         teacher = [run.strength * k for k in range(size, max(size - SHOWN, 0), -1)]
         self.fill("singular-exact", x=[ends] * len(teacher), y=[[value] * 2 for value in teacher])

@@ -213,7 +213,7 @@ def _approach(lab: Lab, last: int) -> list[dict]:
     landscape, rule, data = lab.run.landscape, lab.run.rule, lab.run.data
     best = landscape.minima[0]
     d = best.lam.denominator // 2 if best.lam is not None and best.lam.numerator == 1 else 0
-    if d < 2 or data.slope or type(rule).__name__ not in ("GD", "SGD", "SDE", "HeavyTailedSGD"):
+    if d < 2 or data.slope or landscape.K(best.at) > NOTHING or type(rule).__name__ not in ("GD", "SGD", "SDE", "HeavyTailedSGD"):
         return []
     h = 1e-2  # kappa from Q beside the root: exact to O(h), as good as the local law itself
     kappa = float(np.mean(np.abs(landscape.Q(np.array([[best.at[0] - h], [best.at[0] + h]])))) / h**d)

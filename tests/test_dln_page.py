@@ -411,3 +411,21 @@ def test_nothing_sticks_out_and_axe_finds_no_barrier(visit):
         window.resize(width, height)
         assert window.page.locator(".lab").evaluate("lab => lab.scrollWidth <= lab.clientWidth"), width
         assert window.barriers() == []
+
+
+def test_labels_of_levels_keep_their_distance_and_the_first_stays():
+    apart = dlnpage.apart
+    assert apart([1100.0, 600.0, 280.0, 100.0, 20.0], 2.4) == [1100.0, 280.0, 100.0, 20.0]
+    assert apart([], 2.0) == [] and apart([5.0, 4.9, 4.8], 1.01) == [5.0, 4.9, 4.8]
+
+
+def test_a_long_curve_has_a_few_of_its_multiplicities_beside_it():
+    value = EXAMPLES["multiplicity"][1]
+    session = dlnpage.Session({"page": "dln"} | encode(value))
+    found = dlnexact.curves(value).depth
+    session.show_exact(dlnexact.exact(value))
+    session.show_curve("depth", found)
+    shown = session.sources["depth-many"].data
+    m = {x: m for x, _, m, *_ in found}
+    assert 2 <= len(shown["x"]) <= dlnpage.NUMBERS < len(found)
+    assert list(shown["text"]) == [f"m={m[x]}" for x in shown["x"]] and all(m[x] > 1 for x in shown["x"])
