@@ -404,7 +404,13 @@ def _estimation(model, loss, data, sampler, nbeta, only, device, settings) -> Es
     if still:
         text = f"requires_grad=False holds {_few(still)} fast: this is the estimate of {_few(moving)} alone"
         notes = (*notes, Finding("note", "frozen", text))
-    return Estimation(module_target(model, loss, x, y, only, device), sampler, nbeta, **settings, notes=notes)
+    target = module_target(model, loss, x, y, only, device)
+    run = Estimation(target, sampler, nbeta, **settings, notes=notes)
+    try:
+        target.losses(target.star[None])
+    except (IndexError, RuntimeError, ValueError) as error:  # of a sample that was not among those tried: a label out of range
+        raise ValueError(f"the loss at w* cannot be computed on all {target.n:,} samples: {error}") from error
+    return run
 
 
 def _few(names: list[str]) -> str:

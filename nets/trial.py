@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from nets.health import Finding
 
@@ -33,10 +34,11 @@ def tried(model: nn.Module, loss: Callable, x: Tensor, y: Tensor) -> tuple[Findi
         raise ValueError(f"loss(output, target) of {len(x)} samples has shape {shape}; give one value a sample, ({len(x)},), or their mean, ()")
     if not value.requires_grad:
         raise ValueError("loss(output, target) has no gradient by the weights; compute it from the output by torch, without detach() or no_grad()")
-    value = value.detach()
-    if not torch.allclose(again, value, rtol=1e-3, equal_nan=True):
+    if not torch.allclose(again, value.detach(), rtol=1e-3, equal_nan=True):
         text = "the same samples have another loss each time, though model.eval() was called"
         raise ValueError(f"{text}; a posterior needs one loss: make dropout and other noise depend on self.training")
+    _reached(model, loss, x, y, output, value)
+    value = value.detach()
     if not value.ndim:
         _plain_mean(loss, output, y, value, twice)
     if not isinstance(output, Tensor):
@@ -50,6 +52,26 @@ def tried(model: nn.Module, loss: Callable, x: Tensor, y: Tensor) -> tuple[Findi
                 text = f"the loss is a mean over {width} outputs, so n beta is {width} times smaller than for their sum (nats: half_squares)"
                 return (Finding("note", "mean over outputs", text),)
     return ()
+
+
+def _reached(model: nn.Module, loss: Callable, x: Tensor, y: Tensor, output, value: Tensor) -> None:
+    """Refuse parameters that forward() finds elsewhere than under their names, in a list say: chains give other values to the names."""
+    own = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    other = {name: parameter.detach().clone().requires_grad_() for name, parameter in own.items()}
+    swapped = functional_call(model, other, (x,))
+    if isinstance(output, Tensor) and output.requires_grad:  # its loss may be 0, and have no gradient
+        weight = torch.linspace(0.5, 1.5, output.numel(), dtype=output.dtype, device=output.device).view_as(output)
+        value, there = (output * weight).sum(), (swapped * weight).sum()
+    else:
+        value, there = value.mean(), loss(swapped, y).mean()
+    slopes = torch.autograd.grad(value, list(own.values()), allow_unused=True, retain_graph=True)
+    others = torch.autograd.grad(there, list(other.values()), allow_unused=True) if there.requires_grad else [None] * len(own)
+    for name, slope, found in zip(own, slopes, others, strict=True):
+        if slope is not None and not torch.allclose(
+            slope, torch.zeros_like(slope) if found is None else found, rtol=1e-2, atol=1e-4 * slope.abs().max()
+        ):
+            text = f"forward() uses {name} by another way than its name, so it would stay as it is while chains move"
+            raise ValueError(f"{text}; keep parameters as attributes, or in nn.ParameterList or nn.ModuleList, not in a plain list")
 
 
 def _plain_mean(loss: Callable, output, y: Tensor, value: Tensor, twice: Tensor) -> None:

@@ -570,6 +570,18 @@ class Noisy(nn.Module):
         return functional.dropout(self.inner(x), 0.3)
 
 
+class Hoarder(nn.Module):
+    """It has a parameter under its name, and uses it from a plain list."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 3), nn.Linear(3, 1)
+        self.parts = [self.second.weight]
+
+    def forward(self, x):
+        return self.first(x) @ self.parts[0].T + self.second.bias
+
+
 CLASSES = {"model": nn.Linear(2, 2), "y": (torch.arange(200) >= 100).long()}  # sorted: the first samples are of one class
 
 
@@ -591,6 +603,8 @@ def late(label: int) -> torch.Tensor:
         ({"data": torch.zeros(3)}, r"pair \(x, y\)"),
         ({"model": torch.sin}, "torch.nn.Module"),
         ({"loss": "hinge"}, "'hinge'; choose one of"),
+        ({"model": Hoarder()}, "uses second.weight by another way than its name.*nn.ParameterList"),
+        (CLASSES | {"loss": lambda f, t: functional.cross_entropy(f, t, reduction="none"), "y": late(7)}, "on all 200 samples: .*7"),
         ({"loss": 3}, "give a function"),
         ({"loss": lambda f, t: (f - t) ** 2}, r"has shape \(8, 1\)"),
         ({"loss": lambda f, t: ((f - t + 1) ** 2).sum()}, "sum over samples"),
