@@ -206,7 +206,8 @@ export function render({model, view}) {
     const height = heightOf(root, main, grid, MOST)
     stage.height(height, Object.fromEntries(Object.entries(cells).map(([name, {figure}]) => [name, figure.clientWidth])))
   }
-  new ResizeObserver(fit).observe(root)
+  const watcher = new ResizeObserver(fit)
+  for (const node of [root, ...(model.widget ? [says, ...grid.querySelectorAll("figcaption")] : [])]) watcher.observe(node) // in a frame there is no room to spare
   const reasoned = () => {
     const meta = stage.geometry()
     if (!meta) return
