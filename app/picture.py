@@ -189,7 +189,7 @@ def _fit(out: Result):
     first = min(max(3, last // 20), last // 2)
     if last < 4:
         return None, "too few steps for a rate"
-    estimate = out.escape_rate(first, last)
+    estimate = out.escape_rate(first, last, survivors=False)  # what the exact rate beside it counts, too
     if estimate.rate is None:
         return None, f"{100 * out.share_left[-1]:.3g} % stay, no rate" if out.share_left[-1] > 0 else "all gone, too fast for a rate"
     if estimate.rate <= 2 * estimate.stderr or estimate.rate < 1e-9:
@@ -197,6 +197,9 @@ def _fit(out: Result):
     stop = estimate.window[1]
     centre = np.arange(first, stop + 1)
     left = out.share_left[first : stop + 1]
+    centre, left = centre[left > 0], left[left > 0]
+    if not len(left):  # all that were still there diverged later
+        return None, f"{estimate.rate:.3g} ± {estimate.stderr:.1g} per step"
     level = np.average(np.log(left), weights=left) + estimate.rate * np.average(centre, weights=left)
     x = np.linspace(first, stop, 50)
     return {"x": x.tolist(), "y": np.exp(level - estimate.rate * x).tolist()}, f"{estimate.rate:.3g} ± {estimate.stderr:.1g} per step"

@@ -103,14 +103,19 @@ class Result:
             raise ValueError(f"{self.run.landscape!r} has no barrier, so no left side; use histogram or distance")
         return self.share[:, 0]
 
-    def escape_rate(self, first: int, last: int, basin: int = 0) -> EscapeRate:
-        """Rate per step at which survivors leave a basin (the leftmost by default), log-linear over steps first ... last, weighted by counts."""
+    def escape_rate(self, first: int, last: int, basin: int = 0, survivors: bool = True) -> EscapeRate:
+        """Rate per step at which a basin (the leftmost by default) is left, log-linear over steps first ... last, weighted by counts.
+
+        survivors: counted are those that never diverge in the whole run, as the sources do; else all that have not diverged yet, so that who
+        diverges has left as well: then the rate tends to the exact `dynamics.law.Transfer.escape_rate`, whatever diverges.
+        """
         barriers = self.run.landscape.barriers
         if not barriers:
             raise ValueError(f"{self.run.landscape!r} has no barrier to escape over; use distance")
         if not isinstance(basin, (int, np.integer)) or not 0 <= basin <= len(barriers):
             raise ValueError(f"basin = {basin!r}; the basins are numbered 0 ... {len(barriers)}, from left to right")
-        return escape_rate(self.shares.among[:, basin], first, last)
+        counts = self.shares.among if survivors else self.shares.counts
+        return escape_rate(counts[:, basin], first, last)
 
     def histogram(self, edges: np.ndarray, axis: int = 0) -> np.ndarray:
         """Counts (frames, bins) of w_axis over time, between equally spaced `edges` (bins + 1,); what is outside, or has diverged, is in none."""

@@ -170,6 +170,17 @@ def test_the_eigenvalue_is_the_rate_of_first_exits(rule, first, last):
     assert abs(transfer(WELL, rule).escape_rate() - rate) < 4 * stderr
 
 
+@pytest.mark.parametrize(("w0", "rule"), [(2.2, SDE(0.03, 20, 16)), (1.8, SGD(0.015, 3))])
+def test_where_many_diverge_the_rate_of_all_that_are_alive_is_the_exact_one_and_that_of_survivors_is_not(w0, rule):
+    """Survivors are chosen by what comes later: who is still left late has had less time to diverge."""
+    landscape = DoubleWell(w0)
+    run = Simulation(landscape, rule, n=100_000, steps=60, start=Uniform(-w0 - 0.2, -w0 + 0.2), seed=1).run(every=60)
+    exact = transfer(landscape, rule, 1000).escape_rate()
+    alive, survivors = (run.escape_rate(10, 60, survivors=which) for which in (False, True))
+    assert abs(alive.rate - exact) < 4 * alive.stderr + 0.01 * exact  # after 10 steps some of the start is left
+    assert abs(survivors.rate - exact) > 6 * survivors.stderr
+
+
 def test_the_eigenvalue_is_near_the_published_rate_and_falls_with_the_batch():
     # .112 +- .004 among survivors over steps 3 ... 50, where those that will still diverge are left out and some come back
     share = transfer(WELL, SGD(0.02, 20)).share((3, 45), WIDE, survive=50)[:, 0]
