@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", action="store_true", help="go on with a run of networks that was interrupted, from the checkpoint beside --out")
     run.add_argument("--json", action="store_true", help="print a machine-readable summary")
     keep.add_argument("--quick", action="store_true", help="the smaller run of a preset of networks, which shows the same")
-    keep.add_argument("--out", metavar="FILE", required=True, help=f"the file: {', '.join(export.SUFFIXES)}")
+    keep.add_argument("--out", action="append", metavar="FILE", required=True, help=f"the file: {', '.join(export.SUFFIXES)}; may be given again")
     return parser
 
 
@@ -212,7 +212,7 @@ def _run_networks(options, stage) -> None:
 
 def _export(options, stage) -> None:
     if options.name in claims():
-        _run_networks(argparse.Namespace(**vars(options) | {"out": [options.out], "every": None, "resume": False, "json": False}), stage)
+        _run_networks(argparse.Namespace(**vars(options) | {"every": None, "resume": False, "json": False}), stage)
         return
     if options.quick:
         raise ValueError("--quick is for presets of networks; set n and steps yourself, e.g. --set n=100 --set steps=50")
@@ -221,15 +221,22 @@ def _export(options, stage) -> None:
         _export_lab(page, query, options, stage)
         return
     preset, lab, messages = _lab(options)
-    path = export.checked(options.out)
+    paths = [export.checked(out) for out in options.out]
     _note(messages)
-    whole = preset and not options.set and not options.seed and "=" not in options.name and path.suffix.lower() not in (".html", *export.MOVING)
-    titles = [preset.title, preset.cite] if preset else []
-    if whole:
-        export.save(_result(preset.run, None, stage), path, preset.title)
-    else:
-        export.save_lab(lab, path, *titles, run=lambda run: _result(run, None, stage))
-    print(f"Written: {path}")
+    titles, results = [preset.title, preset.cite] if preset else [], {}
+
+    def computed(run):  # once for all files
+        if run not in results:
+            results[run] = _result(run, None, stage)
+        return results[run]
+
+    for path in paths:
+        own = options.set or options.seed or "=" in options.name or path.suffix.lower() in (".html", *export.MOVING)
+        if preset and not own:
+            export.save(computed(preset.run), path, preset.title)
+        else:
+            export.save_lab(lab, path, *titles, run=computed)
+        print(f"Written: {path}")
 
 
 def _note(messages: Sequence[str]) -> None:
@@ -252,7 +259,7 @@ def _export_lab(page: str, query: dict[str, str], options, stage) -> None:
     """A lab that computes in Python: recorded, drawn, or as a table."""
     if page not in LABS:
         raise ValueError(f"page = {page[:40]!r} has no run to export; choose one of {FREE}, {', '.join(LABS)}, or a name from `python -m app list`")
-    path = export.checked(options.out, suffixes=LAB_SUFFIXES)
+    paths = [export.checked(out, suffixes=LAB_SUFFIXES) for out in options.out]
     for setting in [*options.set, *([f"seed={options.seed}"] if options.seed is not None else [])]:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
@@ -260,17 +267,18 @@ def _export_lab(page: str, query: dict[str, str], options, stage) -> None:
         query[key.strip()] = text.strip()
     from app import labfile  # imports torch, for seconds
 
-    session, messages = labfile.opened(page, query)
-    _note(messages)
-    with tqdm(unit="picture", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
+    for path in paths:
+        session, messages = labfile.opened(page, query)
+        _note(messages if path == paths[0] else ())
+        with tqdm(unit="picture", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False) as bar:
 
-        def told(label: str) -> None:
-            bar.set_description(label)
-            bar.update()
-            stage.text = f"after {label}; nothing was written"
+            def told(label: str, bar=bar, path=path) -> None:
+                bar.set_description(label)
+                bar.update()
+                stage.text = f"after {label}; {path} was not written"
 
-        labfile.save(session, path, told)
-    print(f"Written: {path}")
+            labfile.save(session, path, told)
+        print(f"Written: {path}")
 
 
 def _lab(options):

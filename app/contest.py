@@ -408,8 +408,14 @@ def sentence(found: Verdict, names: Sequence[str], what: str = "λ̂") -> str:
     text = (
         f"After {counted(round(equal.epochs[0]), 'epoch')} {what} is {said(equal)}; training losses {equal.losses[0]:.2g} and {equal.losses[1]:.2g}. "
     )
-    if min(equal.values) < 0 or (same and min(same.values) < 0):
-        return text + f"{what} < 0: the chains find lower losses nearby, so that network is not at a minimum yet, and its {what} means nothing."
+    below = [
+        name
+        for lane, name in enumerate(names)
+        if any(pair and pair.values[lane] < -2 * pair.errors[lane] for pair in (equal, same))  # less is 0 within its error
+    ]
+    if below:
+        who, its = " and ".join(below), "their" if len(below) > 1 else "its"
+        return text + f"{what} < 0 of {who}: the chains find lower losses nearby, so this is no minimum, and {its} {what} means nothing."
     if same is None:
         return text + "They have had no training loss in common yet."
     text += f"At the same loss {same.losses[0]:.2g} (epochs {same.epochs[0]:.3g} and {same.epochs[1]:.3g}): {said(same)}. "

@@ -101,7 +101,8 @@ class RateMap {
 
   word(name) {
     const {momentum = "0.0", substeps = "1"} = this.fixed.link
-    if (name !== "stable") return LINES[name].text
+    const heavy = momentum !== "0.0" || [this.fixed.x.name, this.fixed.y.name].includes("momentum")
+    if (name !== "stable") return heavy ? "GD leaves" : LINES[name].text // momentum carries a start over the barrier: no crisis of an attractor
     return momentum !== "0.0" || [this.fixed.x.name, this.fixed.y.name].includes("momentum") ? "ηH = 2(1+μ)" : `ηH = ${2 * substeps}`
   }
 }
@@ -116,7 +117,7 @@ const colourBar = (svg, fixed, ink, left, top, width, size) => {
   const steps = 60
   for (let k = 0; k < steps; k++) svg.append(drawn("rect", {x: from + bar * k / steps, y: top, width: bar / steps + 0.5, height: 0.9 * size, fill: viridis((k + 0.5) / steps)}))
   const say = (text, x, anchor = "middle") => svg.append(drawn("text", {x, y: top + 2.05 * size, "font-size": 0.95 * size, "text-anchor": anchor, fill: ink.soft, text}))
-  say("none", left, "start")
+  say("below", left, "start")
   for (let e = low; e <= high; e++) {
     const x = from + bar * (e - low) / (high - low)
     svg.append(drawn("line", {x1: x, x2: x, y1: top + 0.9 * size, y2: top + 1.15 * size, stroke: ink.soft}))

@@ -467,7 +467,7 @@ def says(phase: Phase, frame: PhaseFrame) -> str:
     parts = []
     with np.errstate(invalid="ignore"):
         z = frame.z[frame.risk * -np.expm1(-frame.exact) >= EXPECTED]
-    if len(z) > 1:
+    if len(z) > 1 and frame.step == frame.of:
         worst = np.max(np.abs(z))
         likely = len(z) * math.erfc(worst / math.sqrt(2))  # cells that chance alone puts so far away; a bound also as cells share their noise
         verdict = "agree within the Monte-Carlo error" if likely > 0.01 else "differ somewhere by more than the Monte-Carlo error"
@@ -475,8 +475,8 @@ def says(phase: Phase, frame: PhaseFrame) -> str:
             f"; an exact law of {phase.cells} nodes has an error of its own, with 1,000 it is small" if likely <= 0.01 and phase.cells < 1000 else ""
         )
         parts.append(
-            f"Sampled and exact rates {verdict}: in the {len(z)} cells where escapes are expected they differ by {math.sqrt(np.mean(z**2)):.2f} "
-            f"standard errors (root mean square; 1 by chance), by {worst:.1f} at most{coarse}"
+            f"Sampled and exact rates {verdict}: in the {len(z)} cells where escapes are expected they differ by at most {worst:.1f} standard "
+            f"errors (all cells share their noise){coarse}"
         )
     best = np.where(np.isfinite(frame.exact), frame.exact, frame.rate)
     if sharp(phase.base.landscape) and np.any(frame.done):
@@ -524,7 +524,7 @@ class EscapeView(Alone, pn.custom.JSComponent):
     widget = param.Boolean(doc="in a frame: without the bar, the controls in a drawer")
     style = param.String()
 
-    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "escape"))
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "deck", "shell", "escape"))
 
     def __init__(self, heard, **values):
         self.heard = heard

@@ -25,7 +25,7 @@ def draw(shown: Shown, title: str, maps: Sequence[str] = ("rate", "exact")) -> F
     width, height = WIDE * len(maps), TALL + head
     sheet = Figure(figsize=(width, height))
     about = f"{given['rule']}, {given['n']:,} trajectories a cell, {given['steps']:,} steps, K = Q²/2, Q = {given['q']}. "
-    about += "Dashed: stability line; solid: gradient descent leaves without noise; grey: none left."
+    about += "Dashed: stability line; solid: gradient descent leaves without noise; grey: none left, or an exact rate below the scale."
     headed(sheet, title, about, lines)
     for i, name in enumerate(maps):
         axes = sheet.add_axes(((i * WIDE + 0.75) / width, 0.6 / height, (WIDE - 1.75) / width, (TALL - 0.95) / height))

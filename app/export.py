@@ -181,7 +181,7 @@ def rows(result) -> list[list]:
 
 def _steps(result: Result) -> list[list]:
     shares, basins = result.shares, result.shares.counts.shape[1]
-    minima = result.run.landscape.minima
+    minima = [minimum for minimum in result.run.landscape.minima if minimum.isolated]
     alive = np.isfinite(result.w[:, 0])
     near = [np.median(result.distance(minimum)[:, alive], axis=1) if alive.any() else np.full(len(result.steps), np.nan) for minimum in minima]
     at = {int(step): i for i, step in enumerate(result.steps)}

@@ -30,7 +30,7 @@ class HomeView(pn.custom.JSComponent):
     style = param.String()
 
     _render_policy = "manual"
-    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "engine", "home"))
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "deck", "shell", "engine", "home"))
 
     def __init__(self, heard, **values):
         self.heard = heard

@@ -113,10 +113,11 @@ export function render({model, view}) {
   }
   const go = frames => stage.draw(Math.max(0, Math.min(stage.frames - 1, stage.step + frames)))
   scrub.addEventListener("input", () => { pause(); stage.draw(+scrub.value) })
-  root.addEventListener("keydown", event => {
+  const keys = model.widget ? document : root // in a frame nothing else listens
+  keys.addEventListener("keydown", event => {
     const tag = event.composedPath()[0].tagName
     if (event.ctrlKey || event.metaKey || event.altKey || tag === "SELECT" || (tag === "INPUT" && event.composedPath()[0].type !== "range")) return
-    const act = {" ": toggle, ",": () => { pause(); go(-1) }, ".": () => { pause(); go(1) }, r: reset}[event.key]
+    const act = {" ": toggle, ",": () => { pause(); go(-1) }, ".": () => { pause(); go(1) }, r: reset, ...(model.widget && tag !== "INPUT" ? {Home: () => { pause(); stage.draw(0) }, End: () => { pause(); stage.draw(stage.frames - 1) }} : {})}[event.key]
     if (act && !(event.key === " " && tag === "BUTTON")) { event.preventDefault(); act() }
   })
   root.tabIndex = -1

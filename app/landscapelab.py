@@ -195,6 +195,9 @@ CHOICE_HELP = {
 def rule_words(text: str) -> str:
     """A message, written for Python's users, with the page's names of rules and the visitor's own polynomial."""
     text = re.sub(r"rule = (\w+)\(.*?\)", lambda found: RULE_NAMES.get(found[1], found[1]), text)
+    text = re.sub(r"momentum = [\d.e+-]+; with it", "μ > 0: with momentum", text).replace(
+        "momentum = 0 (and the rate lr/(1 - momentum))", "μ = 0 (and the rate η/(1 − μ))"
+    )
     return re.sub(r"Polynomial\(text='(.*?)', of='[KQ]'.*?\)", r"\1", text)
 
 

@@ -60,8 +60,9 @@ export function render({model, view}) {
     const tones = () => ({theme: root.dataset.theme, projector: root.classList.contains("projector")})
     const current = () => revealed && steps[step].after || (revealed || step >= 0) && steps[step].show
     const here = () => {
-      const there = listening() && !(settled() < ticket) // what a reader has changed goes along; what was just asked for is not there yet
-      const own = new URLSearchParams(there ? frame.contentWindow.location.search : `?${current().src}`), page = own.get("widget")
+      const hidden = steps[step].covered && !revealed
+      const there = !hidden && listening() && !(settled() < ticket) // what a reader has changed goes along; what was just asked for is not there yet
+      const own = new URLSearchParams(there ? frame.contentWindow.location.search : `?${(hidden && steps[step].after || current()).src}`), page = own.get("widget")
       for (const name of FRAME) own.delete(name)
       const query = new URLSearchParams([["page", page], ...own])
       const now = new URLSearchParams(window.location.search)

@@ -48,7 +48,7 @@ class LessonsView(pn.custom.JSComponent):
     style = param.String()
 
     _render_policy = "manual"
-    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "lessons"))
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "deck", "shell", "lessons"))
 
     def __init__(self, heard, **values):
         self.heard = heard

@@ -96,7 +96,7 @@ def picture(value: LLCLab, estimate: Estimate, share: float) -> Picture:
         columns |= {"traces": {"xs": [], "ys": [], "colour": []}, "each": {"xs": [], "ys": [], "colour": []}}
         columns |= {"running": {"x": [], "low": [], "middle": [], "high": []}, "drawn": {"x": [], "y": [], "zero": []}}
         spans |= {"chains-y": (0, tall), "lambda-y": (0, high)}
-    columns["gamma"] = _gamma(lam, spans.get("law", (1e-3, 10)))
+    columns["gamma"] = _gamma(lam, spans.setdefault("law", (1e-3, 10)))
     return Picture(value, columns, spans, numbers, False, share)
 
 

@@ -127,7 +127,7 @@ def health_words(value: LLCLab, numbers: Numbers) -> str:
         f"{taken} **{told(numbers.acceptance, '.0%')}**",
         f"R-hat **{told(numbers.rhat, '.3f')}**",
         f"effective draws **{numbers.ess:,.0f}** of {every:,}",
-        f"radius √E|w−w*|² **{told(numbers.radius, '.3g')}**",
+        f"radius √E|w−w*|² **{told(numbers.radius if len(living) else math.nan, '.3g')}**",
         f"equipartition **{told(numbers.equipartition, '.2f')}** (1 in equilibrium)",
     ]
     if len(living):

@@ -31,7 +31,7 @@ PATIENCE = 2.0  # seconds after which a picture that was asked for counts as los
 NAMES = {
     "SGD": "SGD",
     "Adam": "Adam",
-    "FisherNGD": "NGD: exact Fisher matrix",
+    "FisherNGD": "NGD: Fisher matrix",
     "KFAC": "NGD: K-FAC",
     "OnlineNGD": "Kaldi's online NG",
 }
@@ -544,11 +544,11 @@ class Session(Base):
         for name in ("loss", "accuracy"):
             found[name].append(("bayes dash", "dashed: test"))
         if below := sum(look.llc < bottom(history) for looks in history.looks for look in list(looks)):
-            found["lambda"].append(("words", f"{below} early estimate{'s lie' if below > 1 else ' lies'} far below 0: not at a minimum yet"))
+            found["lambda"].append(("words", f"{below} estimate{'s lie' if below > 1 else ' lies'} far below 0: not at a minimum"))
         drawn = set(map(id, visible(history)))
         for lane, looks in zip("AB", history.looks, strict=True):
             if looks and drawn.isdisjoint(map(id, list(looks))):
-                found["wbic"].append(("words", f"{lane} is not at a minimum yet: beyond the axis"))
+                found["wbic"].append(("words", f"{lane} is not at a minimum: beyond the axis"))
         same = verdict(history).same
         if same and min(same.values) > 0:
             values = " and ".join(f"{value:.3g} ± {error:.1g}" for value, error in zip(same.values, same.errors, strict=True))

@@ -80,7 +80,7 @@ export function render({model, view}) {
   model.on("controls", () => { adopted = true })
   const showQuery = () => { if (model.query) remember(model.query) }
   for (const [name, show] of Object.entries({controls: showControls, follow: showFollowers, examples: showExamples, actions: showActions, legends: showLegends, says: showSays, hidden: showHidden, board: () => board.show(), status: showStatus, query: showQuery})) model.on(name, show)
-  root.addEventListener("keydown", event => {
+  ;(model.widget ? document : root).addEventListener("keydown", event => {
     const from = event.composedPath()[0].tagName
     if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "INPUT", "TEXTAREA"].includes(from)) return
     if (event.key === "r") act("reset")

@@ -144,7 +144,7 @@ class PageView(Alone, pn.custom.JSComponent):
     style = param.String()
 
     _render_policy = "manual"
-    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "paint", "board", "page"))
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "deck", "shell", "paint", "board", "page"))
 
     def __init__(self, heard, **values):
         self.heard = heard

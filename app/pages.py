@@ -81,7 +81,7 @@ class LabView(Alone, pn.custom.JSComponent):
     style = param.String()
 
     _render_policy = "manual"  # more figures may come, and those that are there stay
-    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "shell", "paint", "polynomial", "stage", "lab"))
+    _esm = "\n".join((HERE / f"{part}.js").read_text() for part in ("form", "deck", "shell", "paint", "polynomial", "stage", "lab"))
 
     def __init__(self, heard, **values):
         self.heard = heard

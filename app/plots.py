@@ -317,13 +317,22 @@ def _two_variables(result: Result, posterior: tuple[float, float]) -> list:
     plan = _panel([contours, tracks, *ends], f"log10 K, and {paths.shape[1]} of {len(alive):,} survivors (n = {run.n:,})", **limits)
     axis = 0 if landscape.line is not None and abs(landscape.line.along[0]) > abs(landscape.line.along[1]) else 1
     edges = np.linspace(-reach[axis], reach[axis], BINS + 1)
-    return [plan, *(_distances(result, minimum, alive) for minimum in landscape.minima[:2]), _ends(result, axis, f"w{axis + 1}", edges, posterior)]
+    first, *others = landscape.minima[:2]
+    beside = [_distances(result, other, alive) if other.isolated else _losses(result, alive) for other in others]
+    return [plan, _distances(result, first, alive), *beside, _ends(result, axis, f"w{axis + 1}", edges, posterior)]
 
 
 def _distances(result: Result, minimum, alive: np.ndarray):
-    distance = result.distance(minimum)[:, alive]
-    up, title = "distance", f"Distance to {minimum.name}: median of survivors, 5 % to 95 %"
-    if not len(alive):
+    return _over_time(result, result.distance(minimum)[:, alive], "distance", f"Distance to {minimum.name}: median of survivors, 5 % to 95 %")
+
+
+def _losses(result: Result, alive: np.ndarray):
+    loss = result.run.landscape.K(result.kept[:, alive])
+    return _over_time(result, loss, "K", "Loss K, nats per sample: median of survivors, 5 % to 95 %")
+
+
+def _over_time(result: Result, distance: np.ndarray, up: str, title: str):
+    if not distance.shape[1]:
         return _panel([_curve([0], [np.nan], "step", up)], title)
     low, middle, high = np.quantile(distance, [0.05, 0.5, 0.95], axis=1)
     lowest = max(low.min(), FLOOR)

@@ -96,7 +96,7 @@ def page(recording: Recording, cite: str = "") -> str:
     """The recording as one HTML file that needs no server and no network; ValueError if it were larger than 5 MB."""
     frames = [{"label": label, "view": view, "models": [[*key, value] for key, value in models.items()]} for label, view, models in recording.frames]
     state = {"title": recording.title, "cite": cite, "view": recording.view, "figures": recording.figures, "plots": recording.plots, "frames": frames}
-    parts = ("form", "shell", "paint", "board", "page") if recording.plots else ("form", "shell", "escape")
+    parts = ("form", "deck", "shell", "paint", "board", "page") if recording.plots else ("form", "deck", "shell", "escape")
     own = "\n".join(text_of(f"{part}.js") for part in (*parts, "recorded")).replace("export function", "function")
     library = Resources(mode="inline", components=["bokeh"], minified=True).js_raw[0] if recording.plots else ""
     # ticks are written by functions that Bokeh makes from their text

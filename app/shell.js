@@ -65,6 +65,8 @@ const embed = () => pushButton("Embed", "A frame with this picture, for a slide 
   const link = new URL(window.location.href), page = link.searchParams.get("page") || "landscape"
   link.searchParams.delete("page")
   const query = new URLSearchParams([["widget", link.searchParams.get("widget") ?? page], ...[...link.searchParams].filter(([name]) => name !== "widget")])
+  const lab = event.target.getRootNode().querySelector(".lab")
+  if (lab.classList.contains("projector")) query.set("projector", "1")
   const state = new URLSearchParams([["page", page], ...[...query].filter(([name]) => name !== "widget" && !LOOKS.includes(name))])
   const snippet = `<iframe src="${link.origin}${link.pathname}?${query.toString().replaceAll("%2C", ",")}" title="lambdascape: ${page}" width="100%" height="520" style="border: 0"></iframe>`
   const text = element("textarea", {readonly: true, rows: 6, "aria-label": "Snippet", text: snippet})
@@ -73,10 +75,10 @@ const embed = () => pushButton("Embed", "A frame with this picture, for a slide 
   })
   const box = element("dialog", {class: "embed", "aria-label": "Embed this picture", onclose: () => box.remove()}, element("h2", {text: "Embed this picture"}),
     element("p", {text: "Paste it into reveal.js, Quarto, Jupyter Book or Moodle. The frame shows this state without the bar; it needs this server, which may run on the lecturer's own machine."}),
-    text, element("p", {text: "One file that needs no server and no internet, alive or with its recorded frames, is written by:"}),
-    element("pre", {class: "command", tabindex: 0, text: `python -m app export "${state.toString().replaceAll("%2C", ",")}" --out widget.html`}),
+    text, ...page === "lessons" ? [] : [element("p", {text: "One file that needs no server and no internet, alive or with its recorded frames, is written by:"}),
+    element("pre", {class: "command", tabindex: 0, text: `python -m app export "${state.toString().replaceAll("%2C", ",")}" --out widget.html`})],
     element("div", {class: "row"}, copy, pushButton("Close", "Close", () => box.close())))
-  event.target.getRootNode().querySelector(".lab").append(box)
+  lab.append(box)
   box.showModal()
   text.select()
 })
@@ -94,18 +96,21 @@ const framed = (root, model, look, fit) => {
     if (["light", "dark"].includes(data.theme)) look(data.theme, Boolean(data.projector))
     if (typeof data.open === "string") {
       awaited(data.ticket ?? 0, root)
+      open(false) // another picture: nothing lies over it
       root.dispatchEvent(new CustomEvent("opened", {detail: data.open}))
       model.send_msg({open: data.open.slice(0, 8000)})
     }
     if (typeof data.view === "string") model.send_msg({view: data.view}) // once the state is that which it belongs to
   })
   window.listening = true // so that the page around it knows when to speak
-  const drawer = pushButton("☰", "Settings", () => drawer.setAttribute("aria-expanded", root.classList.toggle("open")), {class: "drawer", "aria-expanded": "false"})
+  const open = yes => drawer.setAttribute("aria-expanded", String(root.classList.toggle("open", yes)))
+  const drawer = pushButton("☰", "Settings", () => open(), {class: "drawer", "aria-expanded": "false"})
   if (!model.widget) {
     if (root.querySelector("aside")) root.querySelector("header").prepend(drawer) // on a window too narrow for both
     return
   }
   root.classList.add("widget")
+  handOn()
   root.append(only)
   const own = new URLSearchParams(window.location.search)
   show(own.get("view"))
@@ -185,6 +190,7 @@ const looks = (root, model, paint, fit = () => {}) => {
   }
   let saved = null
   try { saved = localStorage.getItem("lambdascape-theme") } catch { /* private window */ }
+  if (!model.widget) try { if (localStorage.getItem("lambdascape-projector")) root.classList.add("projector") } catch { /* private window */ } // a frame is as its page says
   set(model.theme || saved || (window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"))
   if (model.projector) root.classList.add("projector")
   present(model)
@@ -193,7 +199,16 @@ const looks = (root, model, paint, fit = () => {}) => {
     root.classList.toggle("projector", large)
     set(theme)
   }, fit)
-  return [pushButton("A⁺", "Larger type, for a projector", () => { root.classList.toggle("projector"); paint() }),
+  const enlarge = () => {
+    const large = root.classList.toggle("projector"), now = new URLSearchParams(window.location.search)
+    try { large ? localStorage.setItem("lambdascape-projector", "1") : localStorage.removeItem("lambdascape-projector") } catch { /* private window */ }
+    if (!large && now.has("projector")) {
+      now.delete("projector")
+      window.history.replaceState(null, "", `?${now.toString().replaceAll("%2C", ",")}`)
+    }
+    paint()
+  }
+  return [pushButton("A⁺", "Larger type, for a projector", enlarge),
     pushButton("◐", "Light or dark", () => choose(root.dataset.theme === "dark" ? "light" : "dark"))]
 }
 

@@ -66,7 +66,7 @@ def page(lab: Lab, title: str = "", cite: str = "") -> str:
         | _settings(lab)
         | {"why": why, "recorded": _recorded(lab) if why else None, "masses": _masses(lab) if why else None}
     )
-    return document(title or "lambdascape", state, (text_of("engine.js"), text_of("widget.js")))
+    return document(title or "lambdascape", state, (text_of("engine.js"), text_of("deck.js"), text_of("widget.js")))
 
 
 def slides(pictures: Iterable[Picture], title: str, words: str = "", across: str = "") -> str:

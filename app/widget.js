@@ -701,6 +701,7 @@
   const noise = () => { values.own.seed = (values.own.seed + 1) % 2147483648; controls(); changed() }
   const reset = () => { values = copy(initial); fromQuery(); pause(); step = 0; basin = 0; controls(); changed() }
 
+  handOn()
   document.addEventListener("keydown", event => {
     const {tagName, type} = event.target
     if (event.ctrlKey || event.metaKey || event.altKey || tagName === "SELECT" || (tagName === "INPUT" && type !== "range")) return

@@ -37,6 +37,7 @@ from landscapes.scale import parameters
 SETTLE = 10  # steps in which a start near the minimum is forgotten
 ENOUGH = 0.1  # of those that started: while fewer are left, counting has begun already
 PAUSE = 0.02  # seconds of work between two frames at most, as far as a cell can be divided
+ROUNDING = 1e-12  # of a rate: -log of an eigenvalue that is 1 up to rounding
 CELLS = 500  # nodes of the exact law: its rates are then good to some 0.5 %
 WORK = 10**11  # trajectory-steps, about an hour on two cores
 MOST = 10_000  # cells
@@ -223,7 +224,8 @@ def exact_rate(run: Simulation, cells: int = CELLS) -> tuple[float, str]:
     if run.rule == noise_free(run.rule):
         return math.nan, "without noise trajectories are points, and nodes would blur their chaos: give a rule with noise"
     try:
-        return float(transfer(run.landscape, run.rule, cells, run.data).escape_rate(0)) + 0.0, ""
+        rate = float(transfer(run.landscape, run.rule, cells, run.data).escape_rate(0))
+        return (rate if rate > ROUNDING else 0.0), ""
     except ValueError as error:
         return math.nan, str(error)
 

@@ -58,6 +58,11 @@ class Minimum(NamedTuple):
         a, b = np.asarray(self.along) / np.hypot(*self.along)
         return np.abs(away[0] * b - away[1] * a)
 
+    @property
+    def isolated(self) -> bool:
+        """Does the distance tell how near one is? Not to one point of a curve of minima, other than the origin, at which curves meet."""
+        return len(self.at) == 1 or self.along is not None or not any(self.at) or self.lam == Fraction(len(self.at), 2)
+
 
 class Roots(NamedTuple):
     """Kernel table of a 1D product of linear factors: scale * prod (w - root_f)^degree_f."""
