@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.landscapelab import Lab
-from app.picture import plain
+from app.picture import ground, plain
 from dynamics import Finite
 
 FRAMES = 24
@@ -37,16 +37,16 @@ def estimates(lab: Lab) -> Iterator[dict]:
 
 
 def _frames(lab: Lab) -> Iterator[dict]:
-    point, given = lab.point, lab.estimate
-    span = [0, given.draws]
+    point, given, span = lab.point, lab.estimate, [0, lab.estimate.draws]
+    own = {"ground": ground(lab)}
     if point.lam is None:
-        yield _arrays({"reason": f"λ is undefined at the {point.name}: {point.why}.", "span": span, "top": 1.0})
+        yield _arrays(own | {"reason": f"λ is undefined at the {point.name}: {point.why}.", "span": span, "top": 1.0})
         return
     if lab.run.data.slope:
-        yield _arrays({"reason": "With a ≠ 0 the declared minima are no minima: set the slope to 0 to estimate λ.", "span": span, "top": 1.0})
+        yield _arrays(own | {"reason": "With a ≠ 0 the declared minima are no minima: set the slope to 0 to estimate λ.", "span": span, "top": 1.0})
         return
     chains = lab.chains()
-    meta = {
+    meta = own | {
         "exact": float(point.lam),
         "exactWords": f"λ = {point.lam}" + (f", m = {point.multiplicity}" if point.multiplicity > 1 else ""),
         "span": span,

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 import numpy as np
 
 from app.landscapelab import Lab, rule_words
-from app.picture import plain
+from app.picture import ground, plain
 from app.pieces import remembered
 from dynamics import Online, Posterior
 from dynamics.freeenergy import SEVERAL, Asymptote, basins, crossings, free_energy, generalisation, wbic
@@ -30,7 +30,7 @@ def geometry(lab: Lab) -> Iterator[tuple[dict, str] | None]:
     `meta` in the arrays lists its `parts` and says whether it is `complete`. What cannot be had is left out, and the words say why.
     """
     landscape, data, at = lab.run.landscape, lab.run.data, lab.point.at
-    arrays, meta, steps, last = {}, {"point": lab.point.name, "parts": []}, "", time.perf_counter()
+    arrays, meta, steps, last = {}, {"point": lab.point.name, "ground": ground(lab), "parts": []}, "", time.perf_counter()
     jobs = {"noise": _noise(landscape, data), "whole": _whole(landscape), "point": _at(landscape, at), "volume": _volume(landscape, at)}
     if isinstance(data, Online):
         jobs["energy"] = _energy(landscape, data)
@@ -138,9 +138,11 @@ def _volume(landscape: Landscape, at: tuple[float, ...]) -> Part:
     measured = volume(landscape, EPS, at)
     yield
     fit = fit_volume(landscape, at)
+    grows = -np.log(EPS) > (found.multiplicity - 1) / float(found.lam)  # beyond its largest value it is no law of a volume
     law = EPS ** float(found.lam) * (-np.log(EPS)) ** (found.multiplicity - 1)
-    words = f"fitted λ = {fit.lam:.4f} ± {fit.stderr:.0e}, m = {'undecided' if fit.multiplicity is None else fit.multiplicity}"
-    return {"eps": EPS, "volume": measured, "law": law * measured[0] / law[0]}, {"fit": words}, ""
+    error = f" ± {fit.stderr:.0e}" if fit.stderr >= 5e-5 else ""  # less is not seen in four digits
+    words = f"fitted λ = {fit.lam:.4f}{error}, m = {'undecided' if fit.multiplicity is None else fit.multiplicity}"
+    return {"eps": EPS, "volume": measured, "law": np.where(grows, law * measured[0] / law[0], np.nan)}, {"fit": words}, ""
 
 
 def _polygon(polygon) -> dict:

@@ -161,6 +161,7 @@ export function render({model, view}) {
     for (const cell of Object.values(cells)) cell.figure.hidden = cell.dim && cell.dim !== stage.meta.dim
     if (before !== stage.meta.dim) fit()
     legends()
+    mature()
     if (stage.meta.dim === 2 || !stage.meta.draft) pointed() // words cost the browser a layout
     tell()
     if (!stage.meta.draft) remember(stage.meta.query)
@@ -187,10 +188,17 @@ export function render({model, view}) {
     wanted = detail
     for (const name of Object.keys(LATE)) cells[name]?.figure.classList.add("waiting-cell")
   })
+  // what comes after the picture is dimmed while it is that of another landscape
+  let proven = null, guessed = null
+  const mature = () => {
+    const here = meta => meta?.ground === stage.meta?.ground && meta
+    for (const [name, part] of Object.entries(LATE)) cells[name]?.figure.classList.toggle("waiting-cell", !(part ? here(proven)?.complete || here(proven)?.parts?.includes(part) : here(guessed)))
+  }
   const estimated = () => {
     const meta = stage.estimate()
     if (!meta) return
-    cells.lambda?.figure.classList.remove("waiting-cell")
+    guessed = meta
+    mature()
     legend("lambda", [meta.words && chip("a line", meta.words), meta.nbeta == null ? null : chip("b dash", meta.nbetaWords), meta.exact == null ? null : chip("exact line", meta.exactWords),
       meta.reason && element("span", {class: "words", text: meta.reason})])
     root.dataset.estimated = meta.drawn
@@ -212,8 +220,9 @@ export function render({model, view}) {
   const reasoned = () => {
     const meta = stage.geometry()
     if (!meta) return
+    proven = meta
     pointed()
-    for (const [name, part] of Object.entries(LATE)) if (part && (meta.complete || meta.parts.includes(part))) cells[name]?.figure.classList.remove("waiting-cell")
+    mature()
     if (!meta.complete && !meta.parts.includes("volume")) return
     legend("newton", [meta.result && chip("exact", `${meta.point}: ${meta.result}`), meta.polygon && chip("b", meta.polygon), meta.reason && element("span", {class: "words", text: meta.reason})])
     legend("volume", [meta.fit && chip("a", meta.fit), meta.level && element("span", {class: "words", text: meta.level}), meta.result && chip("exact line", `${meta.point}: ${meta.result}`)])

@@ -12,6 +12,7 @@ from PIL import Image
 
 from app import export, paper, recording
 from app.pages import PAGES
+from app.state import misnamed_figures
 
 DPI = 90  # of moving pictures
 PACE = 5  # of them a second
@@ -21,8 +22,7 @@ def opened(page: str, query: Mapping[str, str]):
     """The session of a lab at the state of a link, on no server, and what could not be used of it."""
     session = PAGES[page]()({**query, "page": page})
     cells = getattr(session, "cells", {})
-    unknown = [name for name in query.get("figures", "").split(",") if name and name not in cells]
-    return session, [*session.view.notices, *(f"figures = {name[:40]!r}; choose from {', '.join(cells)} (left out)" for name in unknown)]
+    return session, [*session.view.notices, *misnamed_figures(query, cells)[1]]
 
 
 def save(session, path: pathlib.Path, told: Callable[[str], None] = lambda label: None) -> None:

@@ -5,6 +5,7 @@ Reading a file never fails on what somebody wrote in it but with one `Mistake`, 
 
 import functools
 import html
+import itertools
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 
 from app.state import FRAME
@@ -238,7 +240,8 @@ def _known(path: pathlib.Path, changed: int) -> Lesson:
 def misfits(lesson: Lesson, heard: Mapping[str, object]) -> Iterator[str]:
     """What labs cannot use of a lesson's states; heard: {page: function that takes a query and returns messages}."""
     for state in lesson.states:
-        for message in heard[state.page](dict(state.query)) if state.page in heard else ():
+        query = dict(state.query) | ({"figures": ",".join(state.figures)} if state.figures else {})
+        for message in heard[state.page](query) if state.page in heard else ():
             yield f"{lesson.name}.md, line {state.line}: {message}"
 
 
@@ -247,8 +250,25 @@ def misfits(lesson: Lesson, heard: Mapping[str, object]) -> Iterator[str]:
 _markdown = MarkdownIt("commonmark", {"html": False, "typographer": False}).enable("table")
 
 
-def rendered(text: str) -> str:
-    """Markdown with $formulas$ and marked numbers as HTML; formulas stay TeX between the signs that MathJax looks for."""
+def inline(text: str) -> str:
+    """A line with $formulas$ as HTML with MathML; one that is no TeX stays as it is written."""
+
+    def formula(found) -> str:
+        try:
+            return convert(found[1] or found[2])
+        except Exception:  # whatever somebody has written
+            return html.escape(found[0])
+
+    ends = [0, *(end for found in FORMULA.finditer(text) for end in found.span()), len(text)]
+    plain = [html.escape(text[a:b]) for a, b in zip(ends[::2], ends[1::2], strict=True)]
+    return "".join(itertools.chain.from_iterable(itertools.zip_longest(plain, map(formula, FORMULA.finditer(text)), fillvalue="")))
+
+
+def rendered(text: str, checked: bool = True) -> str:
+    """Markdown with $formulas$ and marked numbers as HTML; formulas stay TeX between the signs that MathJax looks for.
+
+    checked: numbers are marked as computed, which those of this package are, by a test; else as what their author calls them.
+    """
     kept: list[str] = []
 
     def keep(piece: str) -> str:
@@ -262,7 +282,7 @@ def rendered(text: str) -> str:
 
     def number(found) -> str:
         value, name = (html.escape(found[i].strip()) for i in (1, 2))
-        return keep(f'<span class="computed" data-help="Computed: {name}">{value}</span>')
+        return keep(f'<span class="computed" data-help="{"Computed: " if checked else ""}{name}">{value}</span>')
 
     def whole(found) -> str:  # a sign never begins a line without its formula
         piece, signs = kept[int(found[1])], found[2]

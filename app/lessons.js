@@ -41,7 +41,7 @@ export function render({model, view}) {
     const lab = element("a", {class: "play", target: "_top"})
     const follow = () => { lab.href = `?${here()}` } // with what has been changed in the frame
     for (const kind of ["pointerdown", "focus", "pointerenter"]) lab.addEventListener(kind, follow)
-    const again = pushButton("↺", "Back to this step's picture", () => place())
+    const again = pushButton("↺", "Back to this step's picture", () => place(false))
     const further = lesson.next ? element("a", {class: "further", href: link(lesson.next.name), text: `Next lesson: ${lesson.next.title} →`}) : element("a", {class: "further", href: address({page: "lessons"}), text: "All lessons"})
     const scroll = element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Text of this step"}, heading, text, choices, answer, element("div", {class: "row end"}, lab, again), further)
     const panel = element("section", {class: "reading", "aria-label": "Lesson"},
@@ -76,11 +76,11 @@ export function render({model, view}) {
       frame.contentWindow.postMessage(wanted, window.location.origin)
       wanted = null
     }
-    const place = () => {
+    const place = (clear = true) => { // clear: nothing lies over another picture
       const state = current()
       if (state.key === key) {
         const idle = !wanted
-        wanted = {open: state.open, view: state.view, ticket: ++ticket, ...tones()}
+        wanted = {open: state.open, view: state.view, clear, ticket: ++ticket, ...tones()}
         if (waiting.dataset.kind !== "opening") cover("computing", "Computing …")
         if (idle) send()
         watch()
@@ -129,7 +129,10 @@ export function render({model, view}) {
       const asked = steps[step].choices
       delete choices.dataset.answered
       choices.hidden = !asked.length
-      choices.replaceChildren(...asked.map(([words, right], i) => { const button = element("button", {type: "button", "data-choice": i, text: words, onclick: () => choose(button, right)}); return button }),
+      choices.replaceChildren(...asked.map(([words, right], i) => { const button = element("button", {type: "button", "data-choice": i, onclick: () => choose(button, right)})
+        button.innerHTML = words // escaped, with its formulas as MathML
+        return button
+      }),
         ...(asked.length ? [(() => { const button = element("button", {type: "button", class: "show", text: "Show the answer", onclick: () => choose(button, false)}); return button })()] : []))
     }
     const furnish = () => {

@@ -61,7 +61,7 @@ class LessonsView(pn.custom.JSComponent):
 def shown(state: State, union: tuple[str, ...]) -> dict:
     """A state as the browser needs it: the address of a new frame, what a frame that is there is asked for, and the link to the lab."""
     view = ",".join(state.figures)
-    frame = {"widget": state.page} | ({"figures": ",".join(union), "view": view} if union else {})
+    frame = {"widget": state.page} | ({"figures": ",".join(union)} if union else {}) | ({"view": view} if view else {})
     return {
         "key": urlencode({"widget": state.page, "figures": ",".join(union)}),
         "src": urlencode(frame | dict(state.query), safe=","),
@@ -83,7 +83,7 @@ def described(lesson: Lesson, following: Lesson | None) -> dict:
                 "show": shown(step.show, union[step.show.page]),
                 "after": shown(step.after, union[step.after.page]) if step.after else None,
                 "covered": step.covered,
-                "choices": [list(choice) for choice in step.choices],
+                "choices": [[lessons.inline(words), right] for words, right in step.choices],
             }
             for step in lesson.steps
         ],
@@ -154,7 +154,8 @@ class Session:
         """Show the texts of a step."""
         shown = self.lesson.steps[step]
         with pn.io.hold():
-            self.text.object, self.answer.object = texts(shown.text), texts(shown.answer)
+            checked = not own(self.lesson)
+            self.text.object, self.answer.object = texts(shown.text, checked), texts(shown.answer, checked)
             self.view.param.update(step=step, tex=lessons.formulas(shown.text, shown.answer))
 
     def hear(self, message: dict) -> None:
@@ -179,8 +180,8 @@ class Session:
 
 
 @functools.lru_cache(maxsize=500)
-def texts(text: str) -> str:
-    return lessons.rendered(text)
+def texts(text: str, checked: bool) -> str:
+    return lessons.rendered(text, checked)
 
 
 def own(lesson: Lesson) -> bool:

@@ -7,6 +7,7 @@ recorded run with a slider for the time.
 
 import functools
 import html
+import re
 import sys
 import threading
 import urllib.parse
@@ -64,7 +65,7 @@ def lab(name: str = "landscape", height: int = TALL, record: bool = True, **valu
         raise ValueError(f"there is no lab {name[:60]!r}; choose one of {', '.join(PAGES)}, or a preset of `python -m app list`")
     if wrong := [key for key in values if key in state.FRAME and key != "figures"]:
         raise ValueError(f"{wrong[0]} belongs to the address, not to the lab; give height=... for its size")
-    query = {key: str(value) for key, value in values.items()}
+    query = {key: ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value) for key, value in values.items()}
     recorded = _recorded(name, query) if record and name in state.LABS else ""
     source = f"http://localhost:{_server()}/serve?{urllib.parse.urlencode({'widget': name} | query, safe=',')}"
     id = f"lambdascape-{uuid.uuid4().hex[:12]}"
@@ -80,7 +81,7 @@ def _recorded(name: str, query: dict[str, str]) -> str:
 
     session, messages = labfile.opened(name, query)
     if messages:
-        raise ValueError(messages[0])
+        raise ValueError(re.sub(r" \((kept|used|left out)\b.*\)$", "", messages[0]))
     with tqdm(unit="picture", desc=f"recording {name}", file=sys.stderr, disable=not sys.stderr.isatty(), leave=False, delay=1) as bar:
         for made in recording.record(session, session.heading):
             if not isinstance(made, str):
@@ -92,7 +93,8 @@ def _recorded(name: str, query: dict[str, str]) -> str:
 def _landscape(name: str, values: dict) -> Lab:
     known = {entry.name for entry in fields(Simulation)} | {"rival"}
     if unknown := [key for key in values if key not in known]:
-        raise ValueError(f"{unknown[0]} = {values[unknown[0]]!r}; the landscape lab takes {', '.join(sorted(known))}")
+        hint = "those of a rule or a landscape stand in it, as in rule=SGD(lr=0.05)"
+        raise ValueError(f"{unknown[0]} = {values[unknown[0]]!r}; the landscape lab takes {', '.join(sorted(known))} ({hint})")
     made = from_preset(name) if name in PRESETS else Lab()
     run = {key: value for key, value in values.items() if key != "rival"}
     if "landscape" in run and "start" not in run:

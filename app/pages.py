@@ -33,7 +33,7 @@ from app.live import IDLE, Abandoned, Latest, jobs
 from app.page import Alone, Saver, asked, deliver, escaped, looks, present, typeset
 from app.picture import picture, results
 from app.pondering import Ponderer
-from app.state import FRAME, _short
+from app.state import FRAME, _short, misnamed_figures
 from dynamics import MALA, NGD, SGD, HeavyTailedSGD, Langevin, Online, Posterior, Simulation, Uniform
 from dynamics.presets import PRESETS, Verdict, judge
 from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangency, TripleWell, Valley
@@ -207,11 +207,9 @@ def read(query: Mapping[str, str]) -> tuple[Lab, list[str]]:
 
 def chosen_figures(query: Mapping[str, str], messages: list[str]) -> frozenset[str]:
     """The figures of a frame: those it names, or the three that show most."""
-    names = [name for name in query.get("figures", "").split(",") if name]
-    wrong = [name for name in names if name not in FIGURES]
-    if wrong:
-        messages.append(f"figures = {wrong[0][:40]!r}; choose from {', '.join(FIGURES)} (left out)")
-    return frozenset(set(names) - set(wrong)) or frozenset({"potential", "map", "density", "far", "shares", "near"})
+    names, wrong = misnamed_figures(query, FIGURES)
+    messages += wrong
+    return frozenset(names) or frozenset({"potential", "map", "density", "far", "shares", "near"})
 
 
 class Session(Saver):
@@ -515,10 +513,13 @@ def misnamed(query: Mapping[str, str]) -> list[str]:
 
 def messages(page: str, query: Mapping[str, str]) -> list[str]:
     """What a lab would say of a query; nothing if it can use all of it."""
-    session = PAGES[page]()
+    session, found = PAGES[page](), []
+    query, cells = dict(query), FIGURES if session is Session else [*getattr(session, "cells", {}), "words"]
+    found += misnamed_figures(query, cells)[1] if len(cells) > 1 else []
+    query.pop("figures", None)
     if session in (Session, escape.Session):
-        return (read if session is Session else escape.decode)(query)[1]
-    _, found = session.read(object.__new__(session), query)  # no visitor is needed to read
+        return found + (read if session is Session else escape.decode)(query)[1]
+    found += session.read(object.__new__(session), query)[1]  # no visitor is needed to read
     strange = [f"preset = {query['preset']!r} is not known"] if query.get("preset", "") not in ("", *session.examples) else []
     return found + strange
 

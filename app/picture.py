@@ -62,6 +62,7 @@ def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str
         "barriers": list(landscape.barriers),
         "products": [{"scale": p.scale, "factors": [{"power": f.power, "terms": f.terms} for f in p.factors]} for p in landscape.products()],
         "of": landscape.of,
+        "ground": ground(lab),
         "data": {"slope": data.slope, "vx": data.vx, "vy": data.vy},
         "ending": ("w", "w₁", "w₂")[0 if dim == 1 else 1 + axis],
         "bayes": f"posterior, n = {samples:,}" + ("" if lab.bayes.beta == 1 else f", β = {lab.bayes.beta:g}") + _shares(posterior),
@@ -70,6 +71,11 @@ def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str
     meta |= more.pop("meta")
     meta["says"] = says(lab, outcomes, posterior)
     return arrays | more | {"meta": json.dumps(plain(meta))}
+
+
+def ground(lab: Lab) -> str:
+    """Names the landscape and its data: what has another belongs to another picture."""
+    return str(hash((lab.run.landscape, lab.run.data)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -231,7 +237,7 @@ def _two(lab: Lab, outcomes) -> dict:
     landscape = lab.run.landscape
     (l1, h1), (l2, h2) = landscape.box
     side = max(h1 - l1, h2 - l2)  # wider than the box: the map shows both axes to the same scale, whatever its shape
-    x, y = ((low + high) / 2 + side * share * np.linspace(-1, 1, TERRAIN) for low, high, share in ((l1, h1, 1.0), (l2, h2, 0.7)))
+    x, y = ((low + high) / 2 + side * share * np.linspace(-1, 1, TERRAIN) for low, high, share in ((l1, h1, 1.35), (l2, h2, 0.7)))
     K = _potential(lab, np.stack(np.meshgrid(x, y), axis=-1))
     high = np.quantile(K[:, abs(x - (l1 + h1) / 2) < side / 2], 0.995)
     log = np.log10(np.maximum(K, high * 1e-6))

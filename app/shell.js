@@ -96,7 +96,7 @@ const framed = (root, model, look, fit) => {
     if (["light", "dark"].includes(data.theme)) look(data.theme, Boolean(data.projector))
     if (typeof data.open === "string") {
       awaited(data.ticket ?? 0, root)
-      open(false) // another picture: nothing lies over it
+      if (data.clear) open(false)
       root.dispatchEvent(new CustomEvent("opened", {detail: data.open}))
       model.send_msg({open: data.open.slice(0, 8000)})
     }

@@ -266,6 +266,15 @@ def _unknown(key, text, run: Simulation, known: Collection[str]) -> Problem:
     return Problem(f"{_short(key)[1:-1]} = {_short(text)}; {which} has no such value: {remedy}", "left out")
 
 
+def misnamed_figures(query: Mapping[str, str], known: Collection[str]) -> tuple[list[str], list[str]]:
+    """(the figures a query names, messages about those that there are not)."""
+    names = [name for name in query.get("figures", "").split(",") if name]
+    wrong = [name for name in names if name not in known]
+    return [name for name in names if name in known], [
+        f"figures = {_short(name)}; choose from {', '.join(known)} (left out)" for name in wrong[:MESSAGES]
+    ]
+
+
 def _short(text) -> str:
     """A value as it is repeated in messages: quoted, control characters escaped, cut."""
     if not isinstance(text, str):

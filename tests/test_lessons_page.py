@@ -167,6 +167,73 @@ def test_the_focus_stays_near_what_went_away_and_a_clicker_works_within_the_fram
     window.step(3)
 
 
+def test_the_menu_of_the_frame_is_closed_by_the_next_step_and_not_by_the_way_back_to_this_one(visit):
+    window = visit(lesson="2-bayes", step="2")
+    window.frame.locator(".lab[data-drawn]").wait_for()
+    window.frame.locator(".drawer").click()
+    window.press("Back to this step's picture")
+    sync_api.expect(window.page.locator(".waiting")).to_be_hidden()
+    assert window.frame.locator(".lab.open").count() == 1
+    window.press("One step on (→)")
+    window.step(3)
+    window.frame.locator(".lab:not(.open)").wait_for()
+
+
+def test_now_play_opens_the_picture_that_a_prediction_would_have_shown(visit):
+    window = visit(lesson="5-multiplicity", step="8")
+    sync_api.expect(window.page.locator(".waiting[data-kind=before]")).to_be_visible()
+    link = window.page.get_by_role("link", name="Now play")
+    link.hover()
+    assert "landscape=NormalCrossing" in link.get_attribute("href")
+
+
+def test_large_type_stays_from_page_to_page_and_is_part_of_an_embedded_frame(visit):
+    window = visit(lesson="1-volume")
+    large = window.page.get_by_role("button", name="Larger type, for a projector")
+    large.click()
+    window.page.get_by_role("button", name="Embed").click()
+    assert "projector=1" in window.page.locator("dialog textarea").input_value()
+    assert window.page.locator("dialog .command").count() == 0, "a lesson has no run to export"
+    window.page.keyboard.press("Escape")
+    window.page.get_by_role("link", name="Deep linear").click()
+    window.page.wait_for_selector(".lab.dln.projector")
+    large.click()
+    window.page.reload()
+    window.page.wait_for_selector(
+        ".lab.dln[data-drawn]:not(.projector)" if window.page.locator(".lab.dln[data-drawn]").count() else ".lab.dln:not(.projector)"
+    )
+
+
+def test_in_a_deck_of_another_origin_a_clicker_turns_the_slides_and_keys_play_the_frame(browser, site, tmp_path):
+    told = "window.told = []; addEventListener('message', event => { if (typeof event.data === 'string') told.push(event.data) })"
+    frames = "".join(f'<iframe src="{site.home}?widget={name}" width="800" height="450"></iframe>' for name in ("landscape", "dln"))
+    (tmp_path / "deck.html").write_text(f"<!DOCTYPE html><title>Deck</title><script>{told}</script>{frames}")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    handler.log_message = lambda *args: None
+    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        context = browser.new_context(viewport={"width": 1700, "height": 500})
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.goto(f"http://localhost:{server.server_port}/deck.html")
+        for i in range(2):
+            page.frame_locator("iframe").nth(i).locator(".lab .cell").first.wait_for()
+            page.frame_locator("iframe").nth(i).locator(".says").first.click()
+            page.keyboard.press("PageDown")
+            page.keyboard.press("PageUp")
+        page.wait_for_function("told.length === 4")
+        assert page.evaluate("told") == ['{"method":"next"}', '{"method":"prev"}'] * 2
+        lab = page.frame_locator("iframe").first
+        lab.locator('.lab[data-draft="false"]').wait_for()
+        lab.locator("body").evaluate("() => { window.focus(); document.activeElement.blur() }")
+        page.keyboard.press("End")
+        sync_api.expect(lab.locator(".clock")).to_contain_text("step 200 of 200")
+        page.keyboard.press("Home")
+        sync_api.expect(lab.locator(".clock")).to_contain_text("step 0 of 200")
+        context.close()
+        server.shutdown()
+
+
 def test_a_sentence_on_the_posterior_stands_only_over_figures_that_show_it(visit):
     for lesson, told in (("1-volume", False), ("2-bayes", True)):
         window = visit(lesson=lesson)
@@ -262,7 +329,11 @@ def test_a_hostile_address_gives_a_live_page_with_a_notice(visit):
 
 
 def test_a_lecturers_own_lesson_stands_beside_the_others_and_its_mistakes_are_told(browser, tmp_path, monkeypatch):
-    (tmp_path / "own.md").write_text("# My own\nMine.\n\n## One\nshow: lr=0.01&nonsense=1\n\nText.\n", encoding="utf-8")
+    steps = (
+        "## One\nshow: figures=potential,potentials&lr=0.01&nonsense=1\n\nText of {{3|a measurement}}.\n\n"
+        "question: When?\n- [ ] never <b>\n- [x] $\\eta H > 2$\nanswer: So.\n\n## Two\nshow: lr=0.02\n\nMore.\n"
+    )
+    (tmp_path / "own.md").write_text(f"# My own\nMine.\n\n{steps}", encoding="utf-8")
     (tmp_path / "wrong.md").write_text("# Broken\nMine.\n\n## One\nNo picture.\n", encoding="utf-8")
     monkeypatch.setenv("LAMBDASCAPE_LESSONS", str(tmp_path))
     with serving() as (site, _):
@@ -272,7 +343,12 @@ def test_a_lecturers_own_lesson_stands_beside_the_others_and_its_mistakes_are_to
         assert notice.startswith("wrong.md, line 4: the first step needs a line show:")
         window.page.get_by_text("My own").click()
         window.step(1)
-        sync_api.expect(window.page.locator(".notices p").first).to_contain_text("own.md, line 5: nonsense")
+        for words in ("own.md, line 5: nonsense", "own.md, line 5: figures = 'potentials'; choose from"):
+            sync_api.expect(window.page.locator(".notices p").filter(has_text=words)).to_have_count(1)
+        assert window.page.locator(".choices math").count() == 1 and window.page.locator(".choices button").first.inner_text() == "never <b>"
+        assert window.page.locator(".computed").get_attribute("data-help") == "a measurement", "nobody has computed it"
+        window.frame.locator("figure.potential, figure[data-name=potential]").first.wait_for()
+        assert window.frame.locator("figure.cell:visible").count() == 1, "another step names none"
         window.close()
 
 
