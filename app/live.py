@@ -136,6 +136,9 @@ class Latest:
         except Abandoned:
             self.steps, result = iter(()), None
         except Exception as error:
+            if isinstance(error, RuntimeError) and "interpreter shutdown" in str(error):  # of the kernels' threads: the process ends
+                self.phase = "closed"
+                return
             if isinstance(error, ValueError):  # values that cannot be computed: the page says so
                 log.warning("a computation was refused: %s", error)
             else:

@@ -347,6 +347,20 @@ def test_a_failure_is_published_logged_and_survived(screen, latest, caplog):
     assert screen.until(lambda seen: len(seen) == 4)[2:] == ["good", "good!"]
 
 
+def test_the_end_of_the_process_is_no_failure(screen, latest, caplog):
+    """Kernels' threads take no more work then; pages still compute for who was there."""
+
+    def work(request):
+        yield request
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    with caplog.at_level(logging.WARNING):
+        one = latest(work)
+        one("a")
+        until(lambda: one.phase == "closed")
+    assert screen.results == ["a"] and caplog.records == []
+
+
 def test_a_failure_does_not_swallow_the_request_that_came_meanwhile(screen, latest):
     gate, started = threading.Event(), threading.Event()
 
