@@ -441,3 +441,10 @@ def test_no_message_breaks_the_session(session, message):
     assert session.value.run == SMALL.run or session.view.notices
     session.hear({"action": "csv"})
     assert math.isfinite(len(session.view.csv["text"]))
+
+
+def test_the_maps_are_compared_when_all_cells_are_there():
+    phase = SMALL.phase
+    *frames, last = phase.stream()
+    for frame in (frames[-1] if frames[-1].step < frames[-1].of else frames[0], last):
+        assert ("Sampled and exact rates" in escape.says(phase, frame)) == (frame.step == frame.of)

@@ -390,3 +390,9 @@ def test_changing_degrees_or_the_landscape_compiles_nothing_new(compiled):
 def test_the_points_of_a_landscape_have_different_names(cls):
     names = [point.name for point in (*cls().minima, *cls().undefined)]
     assert len(set(names)) == len(names)
+
+
+def test_a_point_of_a_curve_of_minima_has_no_distance_that_tells_how_near_one_is():
+    cusp, valley, well = Cusp().minima, Valley().minima, DoubleWell().minima
+    assert [minimum.isolated for minimum in cusp] == [True, False] and not cusp[1].along
+    assert all(minimum.isolated for minimum in (*valley, *well))

@@ -213,6 +213,15 @@ def test_settings_and_seed_change_the_link(tmp_path, capsys):
     assert tables[0] == tables[1] != tables[2]
 
 
+@pytest.mark.parametrize("name", ["landscape", "llc"])
+def test_every_file_that_is_asked_for_is_written(name, tmp_path, capsys):
+    settings = SMALL["llc"] if name == "llc" else {"n": "20", "steps": "5"}
+    paths = [tmp_path / f"a{suffix}" for suffix in (".csv", ".svg")]
+    arguments = [*itertools.chain(*(("--set", f"{key}={value}") for key, value in settings.items()), *(("--out", str(path)) for path in paths))]
+    assert main(["export", name, *arguments]) == 0
+    assert all(path.stat().st_size for path in paths) and capsys.readouterr().out.count("Written: ") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
