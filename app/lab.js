@@ -186,13 +186,18 @@ export function render({model, view}) {
     first ||= run !== asked
     asked = run
     wanted = detail
+    proven = guessed = null
+    ripe = {}
     for (const name of Object.keys(LATE)) cells[name]?.figure.classList.add("waiting-cell")
   })
-  // what comes after the picture is dimmed while it is that of another landscape
-  let proven = null, guessed = null
+  // what comes after the picture is dimmed while it is that of another family
+  let proven = null, guessed = null, ripe = {}
   const mature = () => {
-    const here = meta => meta?.ground === stage.meta?.ground && meta
-    for (const [name, part] of Object.entries(LATE)) cells[name]?.figure.classList.toggle("waiting-cell", !(part ? here(proven)?.complete || here(proven)?.parts?.includes(part) : here(guessed)))
+    const ground = stage.meta?.ground, geometry = proven?.ground === ground && proven
+    for (const [name, part] of Object.entries(LATE)) {
+      if (part ? geometry?.complete || geometry?.parts?.includes(part) : guessed?.ground === ground) ripe[name] = ground
+      cells[name]?.figure.classList.toggle("waiting-cell", ripe[name] !== ground)
+    }
   }
   const estimated = () => {
     const meta = stage.estimate()

@@ -136,7 +136,7 @@ class Latest:
         except Abandoned:
             self.steps, result = iter(()), None
         except Exception as error:
-            if isinstance(error, RuntimeError) and "interpreter shutdown" in str(error):  # of the kernels' threads: the process ends
+            if isinstance(error, RuntimeError) and "cannot schedule new futures" in str(error):  # of the kernels' threads: the process ends
                 self.phase = "closed"
                 return
             if isinstance(error, ValueError):  # values that cannot be computed: the page says so

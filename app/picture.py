@@ -74,8 +74,8 @@ def picture(lab: Lab, outcomes: dict[str, Result]) -> dict[str, np.ndarray | str
 
 
 def ground(lab: Lab) -> str:
-    """Names the landscape and its data: what has another belongs to another picture."""
-    return str(hash((lab.run.landscape, lab.run.data)))
+    """Names the family of landscapes, or the polynomial: what has another belongs to another picture. (While a slider moves nothing flickers.)"""
+    return f"{type(lab.run.landscape).__name__} {getattr(lab.run.landscape, 'text', '')}"
 
 
 @functools.lru_cache(maxsize=64)

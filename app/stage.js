@@ -313,7 +313,7 @@ class Stage {
   // what noise and curvature are at the pointer, in lines of words
   at(x, y) {
     const {meta} = this, {G, H, S} = matrices(meta, x, y), {vy} = meta.data
-    const ratio = vy === 1 ? "BΣ/H" : "BΣ/(vy H)", over = (sigma, hessian) => hessian ? few(sigma / (vy * hessian), 1) : sigma ? "∞" : "undefined"
+    const ratio = vy === 1 ? "BΣ/H" : "BΣ/(vy H)", over = (sigma, hessian) => hessian ? few(sigma / (vy * hessian), 1) : sigma ? "∞" : "0/0"
     const few = (value, beside = 0) => Math.abs(value) < 1e-12 * Math.abs(beside) ? "0" : short(+value.toPrecision(3)) // else rounding
     if (meta.of === "K") return ["K alone is given: no model, so neither Fisher matrix nor noise"]
     if (meta.dim === 1) return [`at ${few(x)}: H ${few(H[0], G[0])}, BΣ ${few(S[0], H[0])}, G ${few(G[0], H[0])}${vy && H[0] ? `, ${ratio} = ${over(S[0], H[0])}` : ""}`]

@@ -352,7 +352,7 @@ def test_the_end_of_the_process_is_no_failure(screen, latest, caplog):
 
     def work(request):
         yield request
-        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        raise RuntimeError("cannot schedule new futures after shutdown")
 
     with caplog.at_level(logging.WARNING):
         one = latest(work)
