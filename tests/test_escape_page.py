@@ -221,7 +221,7 @@ def test_each_example_opens_with_its_controls_and_link(visit):
 def test_what_has_no_exact_law_is_hatched_and_explained(visit):
     window = visit(SMALL, **{"y.name": "momentum", "y.low": "0.2"}).complete()
     assert set(window.fills("exact")) == {"url(#unknown)"} and "url(#unknown)" not in window.fills("rate")
-    assert "No exact rate here: momentum" in window.text('figure[data-name="exact"] .legend')
+    assert "No exact rate here: μ > 0" in window.text('figure[data-name="exact"] .legend')
     sampled, exact = (window.page.locator(f'figure[data-name="{name}"] svg').bounding_box() for name in ("rate", "exact"))
     assert (sampled["y"], sampled["height"]) == (exact["y"], exact["height"]), "side by side, however long the words above one are"
     window = visit(SMALL, rule="UnderdampedSDE").complete()

@@ -276,7 +276,7 @@ class Visitor:
               [...lab.querySelectorAll("header, aside, main, .says, .player, .clock, .scrub, .field, .formula, figure.cell, figcaption, h2")].map(
                 (node, i) => {
                   const {x, y, width, height} = node.getBoundingClientRect(), scrolled = node.parentElement?.closest("aside, main")?.scrollTop ?? 0
-                  return [`${i} ${node.className || node.tagName}`, [x, y + scrolled, width, height]]
+                  return [`${i} ${node.className.replace(" waiting-cell", "") || node.tagName}`, [x, y + scrolled, width, height]]
                 }))"""
         )
 
