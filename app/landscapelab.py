@@ -181,7 +181,6 @@ RULE_NAMES = {
     "NGD": "NGD, damped",
     "Langevin": "Langevin / SGLD",
 }
-
 CHOICE_HELP = {
     "of": "Q: the model's slope, K = Q²/2; K: a non-negative potential itself, for GD, Langevin and MALA",
     "noise": "batch: the noise of real batches, shaped like the Fisher matrix, so it vanishes where Q degenerates; "

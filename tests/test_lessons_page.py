@@ -1,5 +1,6 @@
 """Lessons in a real browser: followed to the end, answered, moved through, embedded, and told apart from mistakes."""
 
+import contextlib
 import functools
 import http.server
 import re
@@ -13,6 +14,17 @@ from test_page import PATIENCE, Visitor, serving  # noqa: E402
 
 pytestmark = pytest.mark.browser
 FOLLOWED = "4-escape"
+
+
+@contextlib.contextmanager
+def another_origin(folder):
+    """The address of a server of the files in a folder."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    handler.log_message = lambda *args: None
+    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}"
+        server.shutdown()
 
 
 class Reader(Visitor):
@@ -199,23 +211,18 @@ def test_large_type_stays_from_page_to_page_and_is_part_of_an_embedded_frame(vis
     window.page.wait_for_selector(".lab.dln.projector")
     large.click()
     window.page.reload()
-    window.page.wait_for_selector(
-        ".lab.dln[data-drawn]:not(.projector)" if window.page.locator(".lab.dln[data-drawn]").count() else ".lab.dln:not(.projector)"
-    )
+    window.page.wait_for_selector(".lab.dln:not(.projector)")
 
 
 def test_in_a_deck_of_another_origin_a_clicker_turns_the_slides_and_keys_play_the_frame(browser, site, tmp_path):
     told = "window.told = []; addEventListener('message', event => { if (typeof event.data === 'string') told.push(event.data) })"
     frames = "".join(f'<iframe src="{site.home}?widget={name}" width="800" height="450"></iframe>' for name in ("landscape", "dln"))
     (tmp_path / "deck.html").write_text(f"<!DOCTYPE html><title>Deck</title><script>{told}</script>{frames}")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
-    handler.log_message = lambda *args: None
-    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with another_origin(tmp_path) as origin:
         context = browser.new_context(viewport={"width": 1700, "height": 500})
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
-        page.goto(f"http://localhost:{server.server_port}/deck.html")
+        page.goto(f"{origin}/deck.html")
         for i in range(2):
             page.frame_locator("iframe").nth(i).locator(".lab .cell").first.wait_for()
             page.frame_locator("iframe").nth(i).locator(".says").first.click()
@@ -231,7 +238,6 @@ def test_in_a_deck_of_another_origin_a_clicker_turns_the_slides_and_keys_play_th
         page.keyboard.press("Home")
         sync_api.expect(lab.locator(".clock")).to_contain_text("step 0 of 200")
         context.close()
-        server.shutdown()
 
 
 def test_a_sentence_on_the_posterior_stands_only_over_figures_that_show_it(visit):
@@ -299,16 +305,13 @@ def test_a_lesson_shows_as_a_frame_on_a_page_of_another_origin(browser, site, tm
     """As in Moodle: a page on another port has the lesson in a frame, which has its lab in one of its own."""
     source = f"{site.home}?widget=lessons&lesson=1-volume&step=2"
     (tmp_path / "course.html").write_text(f'<!DOCTYPE html><title>Course</title><iframe src="{source}" width="1200" height="700"></iframe>')
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
-    handler.log_message = lambda *args: None
-    with http.server.ThreadingHTTPServer(("localhost", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with another_origin(tmp_path) as origin:
         context = browser.new_context(viewport={"width": 1300, "height": 760})
         context.set_default_timeout(PATIENCE)
         errors = []
         context.on("weberror", lambda error: errors.append(str(error.error)))
         page = context.new_page()
-        page.goto(f"http://localhost:{server.server_port}/course.html")
+        page.goto(f"{origin}/course.html")
         outer = page.frame_locator("iframe")
         outer.locator(".lessons[data-text='2']").wait_for()
         assert outer.locator("header").is_hidden()
@@ -316,7 +319,6 @@ def test_a_lesson_shows_as_a_frame_on_a_page_of_another_origin(browser, site, tm
         sync_api.expect(outer.locator(".answer")).to_contain_text("57")
         outer.frame_locator("iframe").locator("figure.volume").wait_for()
         context.close()
-        server.shutdown()
     assert errors == []
 
 
