@@ -58,7 +58,7 @@ class Latest:
     ):
         self.work, self.publish, self.slow, self.present = work, publish, slow, present
         self.lock = threading.Lock()
-        self.wanted = None
+        self.wanted = self.begun = None  # the newest value if nothing was begun for it yet; that of the results
         self.phase = "free"  # free, busy, resting (may be interrupted), showing (may not)
         self.timer = None
         self.steps: Iterator = iter(())
@@ -122,7 +122,8 @@ class Latest:
                 self._wait("resting", AWAY)
                 return
             if self.wanted is not None:
-                self.steps, self.wanted, self.politeness = iter(self.work(self.wanted)), None, POLITE
+                self.begun, self.wanted, self.politeness = self.wanted, None, POLITE
+                self.steps = iter(self.work(self.begun))
             else:
                 self.hurried.discard(self)
                 if self.hurried and self.politeness > 0:

@@ -28,7 +28,7 @@ class Session(Base):
 
     def opened(self):
         self.shown: Picture | None = None
-        self.running = False
+        self.running, self.task = False, None
 
     def changed(self, before):
         self.begin("run")
@@ -44,7 +44,16 @@ class Session(Base):
         for axis, ends in (("x", columns_of(self.value)), ("y", rows_of(self.value))):
             self.span("map", axis, ends[0] / half, ends[-1] * half)
         self.view.board = board(Map(self.value, {}, False), None)
-        self.latest(Task(self.value, what, "map" in self.plots))
+        self.task = Task(self.value, what, "map" in self.plots)
+        self.latest(self.task)
+
+    def publish(self, result):
+        self.later(self.answered, self.latest.begun, result)
+
+    def answered(self, task: Task, result) -> None:
+        """Show it, unless the visitor has moved on or stopped meanwhile: the end of a run must not end the tuning that was asked for since."""
+        if task is self.task:
+            self._show(result)
 
     def buttons(self) -> None:
         self.view.actions = [
@@ -73,8 +82,6 @@ class Session(Base):
         return table(self.value, self.shown) if self.shown else ""
 
     def show(self, result):
-        if result.value != self.value or not self.running:
-            return  # the visitor has moved on, or stopped
         match result:
             case Picture():
                 self.show_picture(result)

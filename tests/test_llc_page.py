@@ -9,10 +9,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from bokeh.document import Document
 
 from app import llclab, llcpage, llcpicture, llcruns, llcwords
 from app.known import MODELS, Data, DeepLinear, Exact, Powers, Quadratic, ReducedRank, ReLU, Toy, design, exact
-from app.live import Abandoned
+from app.live import Abandoned, Asked
 from app.llclab import EXAMPLES, STARTS, LLCLab, Settings, controls, decode, encode
 from app.llcpicture import Map, MapCell, Picture
 from app.llcruns import Kept, Task, Tuned, work
@@ -252,6 +253,36 @@ def test_a_frame_without_the_map_computes_none(figures, mapped):
         if not isinstance(result, float):
             session.show(result)
     assert not session.running and not session.view.status["running"] and session.view.status["share"] is None
+
+
+def test_the_end_of_a_run_does_not_end_the_tuning_asked_for_meanwhile(monkeypatch):
+    """What was computed before the button was pressed may arrive after it."""
+    session, posted = llcpage.Session({"model": "Quadratic", "draws": "10", "burn_in": "0", "chains": "2"}), []
+    monkeypatch.setattr(session, "later", lambda function, *args: posted.append(lambda: function(*args)))
+    session.latest.close()
+    session.latest, session.doc = Asked(), Document()
+    session.changed(None)
+
+    def compute():
+        session.latest.begun = session.latest.wanted
+        for result in work(session.latest.wanted, lambda: False):
+            if not isinstance(result, float):
+                session.publish(result)
+
+    compute()
+    before = session.value
+    session.act("tune")
+    for show in posted:
+        show()
+    assert session.running and session.value == before, "the run's end is no end of the tuning"
+    posted.clear()
+    compute()
+    for show in posted:
+        show()
+    assert session.value.sampler.eps != before.sampler.eps
+    compute()
+    posted[-1]()
+    assert not session.running
 
 
 def test_a_cell_is_pale_where_the_difference_is_its_error():
