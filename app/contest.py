@@ -19,6 +19,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 import torch
 
+from app.numerals import measured, number
 from landscapes.scale import Range, Text, check
 from nets import CIFAR10, MLP, MNIST, SGD, Data, Digits, FashionMNIST, LeNet5, Model, OnlineNGD, Optimiser, Race, SmallCNN, Standings, Training
 from nets.data import root
@@ -402,12 +403,11 @@ def sentence(found: Verdict, names: Sequence[str], what: str = "λ̂") -> str:
         return ""
 
     def said(pair):
-        return " and ".join(f"{value:.3g} ± {error:.1g} ({name})" for value, error, name in zip(pair.values, pair.errors, names, strict=True))
+        return " and ".join(f"{measured(value, error)} ({name})" for value, error, name in zip(pair.values, pair.errors, names, strict=True))
 
     equal, same = found
-    text = (
-        f"After {counted(round(equal.epochs[0]), 'epoch')} {what} is {said(equal)}; training losses {equal.losses[0]:.2g} and {equal.losses[1]:.2g}. "
-    )
+    losses = " and ".join(number(loss, 2) for loss in equal.losses)
+    text = f"After {counted(round(equal.epochs[0]), 'epoch')} {what} is {said(equal)}; training losses {losses}. "
     below = [
         name
         for lane, name in enumerate(names)
@@ -418,7 +418,7 @@ def sentence(found: Verdict, names: Sequence[str], what: str = "λ̂") -> str:
         return text + f"{what} < 0 of {who}: the chains find lower losses nearby, so this is no minimum, and {its} {what} means nothing."
     if same is None:
         return text + "They have had no training loss in common yet."
-    text += f"At the same loss {same.losses[0]:.2g} (epochs {same.epochs[0]:.3g} and {same.epochs[1]:.3g}): {said(same)}. "
+    text += f"At the same loss {number(same.losses[0], 2)} (epochs {same.epochs[0]:.3g} and {same.epochs[1]:.3g}): {said(same)}. "
     apart = [abs(pair.z) > 2 for pair in (equal, same)]
     if not any(apart):
         return text + "No difference beyond two standard errors in either comparison."

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from app.landscapelab import Lab
+from app.numerals import measured, number
 from app.picture import ground, plain
 from dynamics import Finite
 
@@ -53,22 +54,22 @@ def _frames(lab: Lab) -> Iterator[dict]:
     }
     if not isinstance(lab.run.data, Finite):
         exact = chains.exact(fine=False)
-        meta |= {"nbeta": exact, "nbetaWords": f"exact at this nβ: {exact:.3g}"}
+        meta |= {"nbeta": exact, "nbetaWords": f"exact at this nβ: {number(exact, 3)}"}
     meta["top"] = 1.8 * max(meta["exact"], meta.get("nbeta", 0.0))
     yield _arrays(meta)
     seen = []
     for frame in chains.stream(max(1, (chains.burn_in + given.draws) // FRAMES)):
         if frame.dead == chains.chains:
-            yield _arrays(meta | {"reason": f"All {frame.dead} chains died: the step ε = {chains.rule.eps:.2g} is too large."})
+            yield _arrays(meta | {"reason": f"All {frame.dead} chains died: the step ε = {number(chains.rule.eps, 2)} is too large."})
             return
         if frame.llc is None:
             continue
         seen.append((frame.losses.shape[1], frame.llc.mean, frame.llc.stderr))
-        words = f"λ̂ = {frame.llc.mean:.3g} ± {frame.llc.stderr:.1g}"
+        words = f"λ̂ = {measured(frame.llc.mean, frame.llc.stderr)}"
         details = (
-            f"at {point.name}, ε = {chains.rule.eps:.2g}, accepted {100 * frame.acceptance:.0f} %"
+            f"at {point.name}, ε = {number(chains.rule.eps, 2)}, accepted {100 * frame.acceptance:.0f} %"
             if given.sampler == "MALA"
-            else f"at {point.name}, ε = {chains.rule.eps:.2g}"
+            else f"at {point.name}, ε = {number(chains.rule.eps, 2)}"
         )
         yield _arrays(meta | {"words": words, "reason": "; ".join(text for text in (details, frame.llc.warning) if text)}, *np.array(seen).T)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 import numpy as np
 
 from app.landscapelab import Lab, rule_words
+from app.numerals import number
 from app.picture import BINS, followed, plain, share_steps
 from dynamics.law import transfer
 
@@ -54,7 +55,7 @@ def exact(lab: Lab, steps: np.ndarray) -> Iterator[dict | None]:
             yield
             rate = matrix.escape_rate()
             if len(run.landscape.barriers) == 1:  # else there is one for each basin, and no room for them
-                words[name] = "exact ∞" if math.isinf(rate) else f"exact {rate:.3g}" if rate > 1e-9 else "exact 0"
+                words[name] = "exact ∞" if math.isinf(rate) else f"exact {number(rate, 3)}" if rate > 1e-9 else "exact 0"
         if len(lab.rules) > 1 and name == "a":
             yield arrays | {"meta": json.dumps(plain({"key": key(lab), "words": words, "complete": False}))}
     yield arrays | {"meta": json.dumps(plain({"key": key(lab), "words": words, "complete": True}))}

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 import numpy as np
 
 from app.landscapelab import Lab, rule_words
+from app.numerals import measured, signed
 from app.picture import ground, plain
 from app.pieces import remembered
 from dynamics import Online, Posterior
@@ -78,7 +79,7 @@ def _listed(spans) -> str:
     shown = []
     for low, high in spans[:4]:
         digits = next(d for d in range(3, 17) if float(f"{low:.{d}g}") != float(f"{high:.{d}g}"))  # ends that can be told apart
-        shown.append(f"[{low:.{digits}g}, {high:.{digits}g}]".replace("-", "−"))
+        shown.append(signed(f"[{low:.{digits}g}, {high:.{digits}g}]"))
     return ", ".join(shown) + (f" and {len(spans) - 4} more" if len(spans) > 4 else "")
 
 
@@ -135,14 +136,14 @@ def _volume(landscape: Landscape, at: tuple[float, ...]) -> Part:
         return {}, {}, ""
     if landscape.K(np.array(at)) > 1e-25:  # V(eps) measures K near its zeros, not K - K(at) near a higher minimum
         return {}, {"level": "no zero of K here; λ is that of K − K(w*)"}, ""
-    measured = volume(landscape, EPS, at)
+    room = volume(landscape, EPS, at)
     yield
     fit = fit_volume(landscape, at)
     grows = -np.log(EPS) > (found.multiplicity - 1) / float(found.lam)  # beyond its largest value it is no law of a volume
     law = EPS ** float(found.lam) * (-np.log(EPS)) ** (found.multiplicity - 1)
-    error = f" ± {fit.stderr:.0e}" if fit.stderr >= 5e-5 else ""  # less is not seen in four digits
-    words = f"fitted λ = {fit.lam:.4f}{error}, m = {'undecided' if fit.multiplicity is None else fit.multiplicity}"
-    return {"eps": EPS, "volume": measured, "law": np.where(grows, law * measured[0] / law[0], np.nan)}, {"fit": words}, ""
+    lam = measured(fit.lam, fit.stderr) if fit.stderr >= 5e-5 else f"{fit.lam:.4f}"  # four digits are enough
+    words = f"fitted λ = {lam}, m = {'undecided' if fit.multiplicity is None else fit.multiplicity}"
+    return {"eps": EPS, "volume": room, "law": np.where(grows, law * room[0] / law[0], np.nan)}, {"fit": words}, ""
 
 
 def _polygon(polygon) -> dict:

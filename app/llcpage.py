@@ -7,7 +7,8 @@ from app.llcfigures import CELLS
 from app.llclab import EXAMPLES, HEALTHY, SPACING, LLCLab, anchored, columns_of, controls, decode, encode, rows_of, shape
 from app.llcpicture import LINES, Map, Numbers, Picture, map_columns, table, ticks
 from app.llcruns import Task, Tuned, work
-from app.llcwords import board, health_words, known_words, nearest, number, says
+from app.llcwords import board, health_words, known_words, nearest, says
+from app.numerals import number
 from app.page import Session as Base
 
 
@@ -108,7 +109,7 @@ class Session(Base):
             self.write(0, health_words(value, numbers))
         steps = f"{numbers.draws:,} of {value.settings.draws:,} draws of {value.settings.chains} chains"
         if shown.sampler is not None:
-            self.report(f"tuning: ε = {shown.sampler.eps:.3g}" + (f"; {steps}" if numbers.draws else ""), shown.share, True)
+            self.report(f"tuning: ε = {number(shown.sampler.eps, 3)}" + (f"; {steps}" if numbers.draws else ""), shown.share, True)
         elif shown.done and "map" in self.plots:
             self.report(f"{steps}; now the map …", 1.0, True)
         elif shown.done:

@@ -8,6 +8,7 @@ import numpy as np
 from app.known import Linear, Toy, differ, finite
 from app.llclab import LLCLab, columns_of, rows_of
 from app.llcpicture import Map, MapCell, Numbers, judged, vague
+from app.numerals import measured, number
 
 CLOSE = 0.02  # of the exact value: nearer than this is right, whatever the error says
 GAP = 0.05  # of lambda, by which the exact value at this n beta differs, that calls for a word
@@ -25,18 +26,8 @@ EXACT = {
 LOOSE = "No value at this nβ is given: without a tether (γ = 0) nothing keeps a chain in the neighbourhood over which the integral would be taken."
 
 
-def number(value: float, digits: int = 4) -> str:
-    return f"{value:.{digits}g}"
-
-
 def estimate_words(mean: float, stderr: float) -> str:
-    """0.2508 ± 0.0034: as many decimals as the error has with two digits."""
-    if not math.isfinite(mean):
-        return "no number yet"
-    if not (math.isfinite(stderr) and stderr > 0):
-        return number(mean)
-    places = max(0, 1 - math.floor(math.log10(stderr)))
-    return f"{mean:.{places}f} ± {stderr:.{places}f}" if places <= 8 else f"{mean:.4g} ± {stderr:.1g}"
+    return measured(mean, stderr) if math.isfinite(mean) else "no number yet"
 
 
 def truth_words(value: LLCLab) -> str:
@@ -56,7 +47,7 @@ def says(value: LLCLab, numbers: Numbers, done: bool) -> str:
     """One sentence that judges: the estimate, what is exact, and whether the chains are healthy."""
     found, truth = numbers.exact, value.model.truth
     if numbers.dead and numbers.dead == len(numbers.by_chain):
-        return f"All {numbers.dead} chains died: the step ε = {value.sampler.eps:.3g} is too large at nβ = {number(value.nbeta)}."
+        return f"All {numbers.dead} chains died: the step ε = {number(value.sampler.eps, 3)} is too large at nβ = {number(value.nbeta)}."
     if numbers.draws < 4:
         return ""
     parts = [f"λ̂ = {estimate_words(numbers.mean, numbers.stderr)}" + ("" if done else " so far")]
@@ -131,7 +122,7 @@ def health_words(value: LLCLab, numbers: Numbers) -> str:
         f"equipartition **{told(numbers.equipartition, '.2f')}** (1 in equilibrium)",
     ]
     if len(living):
-        facts.append(f"chains report {living.min():.3g} … {living.max():.3g}")
+        facts.append(f"chains report {number(living.min(), 3)} … {number(living.max(), 3)}")
     text = " · ".join(facts)
     if numbers.health:
         rows = (f"{SIGN[one.severity]} **{one.severity.capitalize()}, {one.name}:** {plain(one.text)}" for one in numbers.health)

@@ -20,6 +20,7 @@ from app import state
 from app.contest import PICTURES, SETS, Contest, History, Looks, Net, Racing, Verdict, counted, missing, sentence, verdict
 from app.live import Asked
 from app.netfigures import CELLS, WAITING, bottom, sources, spans, visible
+from app.numerals import measured, number, signed
 from app.page import Session as Base
 from app.page import asked
 from app.tabs import Tab
@@ -293,35 +294,37 @@ def numbers(contest: Contest, history: History) -> str:
 
     def fair(what, found: Verdict):
         same = found.same
-        return [line(f"**{what}** at training loss {same.losses[0]:.2g}", lambda i: f"{same.values[i]:.3g} ± {same.errors[i]:.1g}")] if same else []
+        return [line(f"**{what}** at training loss {number(same.losses[0], 2)}", lambda i: measured(same.values[i], same.errors[i]))] if same else []
 
     def rate(i):
         if isinstance(rules[i], Adam):
             return "its own"
-        return f"{rules[i].lr / (1 - rules[i].momentum) / (rows[i].rho if math.isfinite(rows[i].rho) else 1):.3g}"
+        return number(rules[i].lr / (1 - rules[i].momentum) / (rows[i].rho if math.isfinite(rows[i].rho) else 1), 3)
 
     a, b = names(contest)
     lines = [
         f"| | A: {a} | B: {b} |",
         "|---|---|---|",
         line("epoch", lambda i: f"{looks[i].epoch:.0f}"),
-        line("training loss", lambda i: f"{looks[i].train.loss:.3g}"),
-        line("test loss; accuracy", lambda i: f"{looks[i].test.loss:.3g}; {looks[i].test.accuracy:.1%}"),
-        line("λ̂", lambda i: f"{looks[i].llc:.3g} ± {looks[i].error:.1g}"),
+        line("training loss", lambda i: number(looks[i].train.loss, 3)),
+        line("test loss; accuracy", lambda i: f"{number(looks[i].test.loss, 3)}; {looks[i].test.accuracy:.1%}"),
+        line("λ̂", lambda i: measured(looks[i].llc, looks[i].error)),
         *fair("λ̂", verdict(history)),
-        line("tr H", lambda i: f"{looks[i].trace:.3g} ± {looks[i].trace_error:.1g}"),
+        line("tr H", lambda i: measured(looks[i].trace, looks[i].trace_error)),
         *fair("tr H", verdict(history, lambda look: look.trace, lambda look: look.trace_error)),
-        line("WBIC [nats]", lambda i: f"{looks[i].wbic:,.0f}"),
+        line("WBIC [nats]", lambda i: signed(f"{looks[i].wbic:,.0f}")),
         line("chains: R-hat; acceptable steps", lambda i: f"{looks[i].rhat:.2f}; {looks[i].acceptance:.0%}"),
         line("chains: nβ, γ", lambda i: f"{contest.nbeta:.4g}, {contest.looks.gamma:g}"),
         line("chains: warnings", lambda i: ", ".join(looks[i].warnings) or "none"),
     ]
     if any(math.isfinite(row.rho) for row in rows):
-        lines.append(line("damping ρ now", lambda i: f"{rows[i].rho:.3g}" if math.isfinite(rows[i].rho) else "none"))
+        lines.append(line("damping ρ now", lambda i: number(rows[i].rho, 3) if math.isfinite(rows[i].rho) else "none"))
     lines.append(line("rate in flat directions, η/((1 − μ)ρ)", rate))
     lines.append(line("seed of weights and batches", lambda i: f"{contest.seed}"))
     if any(row.smallest < 0 for row in rows):
-        lines.append(line("least eigenvalue of the preconditioner", lambda i: f"{rows[i].smallest:.2g}" if math.isfinite(rows[i].smallest) else "1"))
+        lines.append(
+            line("least eigenvalue of the preconditioner", lambda i: number(rows[i].smallest, 2) if math.isfinite(rows[i].smallest) else "1")
+        )
     return "\n".join(lines)
 
 
@@ -551,8 +554,8 @@ class Session(Base):
                 found["wbic"].append(("words", f"{lane} is not at a minimum: beyond the axis"))
         same = verdict(history).same
         if same and min(same.values) > 0:
-            values = " and ".join(f"{value:.3g} ± {error:.1g}" for value, error in zip(same.values, same.errors, strict=True))
-            found["matched"].append(("words", f"at loss {same.losses[0]:.2g}: {values}"))
+            values = " and ".join(measured(value, error) for value, error in zip(same.values, same.errors, strict=True))
+            found["matched"].append(("words", f"at loss {number(same.losses[0], 2)}: {values}"))
         found["spectrum"].append(("words", f"after epoch {history.spectra[-1][0]:.3g}" if history.spectra else WAITING["spectrum"]))
         self.legend(**found)
 

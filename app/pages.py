@@ -39,7 +39,8 @@ from dynamics.presets import PRESETS, Verdict, judge
 from landscapes import Cusp, DoubleWell, Monomial, NormalCrossing, Ring, Tangency, TripleWell, Valley
 
 HERE = pathlib.Path(__file__).parent
-DRAFT = 2000  # trajectories while a slider moves
+DRAFT = 2000  # trajectories while a slider moves,
+DRAFT_STEPS = 1e7  # as long as they take no more steps than this in all
 TURN = 0.0  # a rest of no length: others' turn
 MOST = 5e8  # trajectory-steps a page may ask for: some 5 s on two cores
 log = logging.getLogger(__name__)
@@ -119,14 +120,20 @@ class Estimated(NamedTuple):
     arrays: dict
 
 
-def affordable(state: Lab) -> Lab:
-    """The state, or ValueError if it would keep a core busy for minutes: others wait for it, too."""
-    steps = state.run.n * state.run.steps * len(state.rules)
-    if steps > MOST:
-        raise ValueError(
-            f"{steps:.2g} trajectory-steps take too long for a page, at most {MOST:.0e}; choose fewer trajectories or steps, or the command line"
-        )
-    return state
+def fitted(state: Lab, messages: Sequence[str] = ()) -> tuple[Lab, list[str]]:
+    """The state and its messages; with fewer trajectories where they would keep a core busy for minutes, as others wait for it, too."""
+    run, each = state.run, state.run.steps * len(state.rules)
+    if run.n * each <= MOST:
+        return state, list(messages)
+    most = int(MOST) // each
+    n = most - most % 10 ** (len(str(most)) - 1)
+    told = f"{run.n:,} trajectories of {run.steps:,} steps take too long for a page (used n = {n:,}); the command line takes them all"
+    return replace(state, run=replace(run, n=n)), [message for message in messages if not message.startswith("n = ")] + [told]
+
+
+def first_few(state: Lab) -> int:
+    """Trajectories of the coarse picture."""
+    return min(DRAFT, max(1, int(DRAFT_STEPS) // state.run.steps))
 
 
 def work(state: Lab, stale: Callable[[], bool] = lambda: False):
@@ -136,9 +143,9 @@ def work(state: Lab, stale: Callable[[], bool] = lambda: False):
         if stale():
             raise Abandoned
 
-    affordable(state)
-    draft, named = state.run.n > DRAFT, (urlencode(lab.encode(state), safe=","), key(state))
-    outcomes = results(state, DRAFT)
+    few = first_few(state)
+    draft, named = state.run.n > few, (urlencode(lab.encode(state), safe=","), key(state))
+    outcomes = results(state, few)
     yield Picture(picture(state, outcomes), draft, *named)
     yield IDLE
     if draft:
@@ -202,7 +209,7 @@ def _whole(name: str) -> Judged:
 def read(query: Mapping[str, str]) -> tuple[Lab, list[str]]:
     """The state of a query, and messages; a preset alone stands for all its values."""
     state, messages = lab.decode(query)
-    return (from_preset(state.preset) if state.preset and set(query) <= {"preset", *FRAME} else state), messages
+    return fitted(from_preset(state.preset) if state.preset and set(query) <= {"preset", *FRAME} else state, messages)
 
 
 def chosen_figures(query: Mapping[str, str], messages: list[str]) -> frozenset[str]:
@@ -265,7 +272,7 @@ class Session(Saver):
     def show_at_once(self) -> None:
         """The first picture is part of the page; computed once for all who open the same link."""
         try:
-            self.store.data = self._columns(Picture(first_picture(affordable(self.state)), True, "", key(self.state)))
+            self.store.data = self._columns(Picture(first_picture(self.state), True, "", key(self.state)))
         except (ValueError, MemoryError) as error:
             self.view.notices = [*self.view.notices, str(error)]
         # not before the page is there: what a thread sends to a document that is still being made can be lost
@@ -337,7 +344,7 @@ class Session(Saver):
         preset = PRESETS.get(state.preset)
         try:
             with tempfile.TemporaryDirectory() as folder:
-                path = save_lab(affordable(state), f"{folder}/file{suffix}", *([preset.title, preset.cite] if preset else []))
+                path = save_lab(state, f"{folder}/file{suffix}", *([preset.title, preset.cite] if preset else []))
                 made = path.read_bytes()
         except (ValueError, MemoryError) as error:
             deliver(self, self.show, ValueError(str(error)))
@@ -353,9 +360,10 @@ class Session(Saver):
         self.replace(state, messages, rebuild=bool(messages))
 
     def replace(self, state: Lab, messages: Sequence[str] = (), rebuild: bool = True) -> None:
-        before, self.state = self.state, state
+        before, (state, told) = self.state, fitted(state, messages)
+        self.state = state
         with pn.io.hold():
-            if rebuild or lab.shape(before) != lab.shape(state):
+            if rebuild or told or lab.shape(before) != lab.shape(state):
                 self.view.controls = self.controls()
             if lab.shape(before) != lab.shape(state):
                 self.typeset()
@@ -363,7 +371,7 @@ class Session(Saver):
                 self.furnish()
             if state.preset != before.preset or (state.preset and state != before):
                 self.view.story = story(state)
-            self.view.notices = list(messages)
+            self.view.notices = told
         self.latest(state)
 
     def typeset(self) -> None:
@@ -380,7 +388,7 @@ class Session(Saver):
 @functools.lru_cache(maxsize=32)
 def first_picture(state: Lab) -> dict:
     """The draft that a page opens with; shared by everyone who opens the same link."""
-    return picture(state, results(state, DRAFT))
+    return picture(state, results(state, first_few(state)))
 
 
 def formula(state: Lab) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from contourpy import contour_generator
 
 from app.landscapelab import RULE_NAMES, Lab
+from app.numerals import measured
 from dynamics import Finite, Posterior, Result
 from dynamics.presets import drifted
 from landscapes import Valley
@@ -205,10 +206,10 @@ def _fit(out: Result):
     left = out.share_left[first : stop + 1]
     centre, left = centre[left > 0], left[left > 0]
     if not len(left):  # all that were still there diverged later
-        return None, f"{estimate.rate:.3g} ± {estimate.stderr:.1g} per step"
+        return None, f"{measured(estimate.rate, estimate.stderr)} per step"
     level = np.average(np.log(left), weights=left) + estimate.rate * np.average(centre, weights=left)
     x = np.linspace(first, stop, 50)
-    return {"x": x.tolist(), "y": np.exp(level - estimate.rate * x).tolist()}, f"{estimate.rate:.3g} ± {estimate.stderr:.1g} per step"
+    return {"x": x.tolist(), "y": np.exp(level - estimate.rate * x).tolist()}, f"{measured(estimate.rate, estimate.stderr)} per step"
 
 
 def _strips(x: np.ndarray, where: np.ndarray) -> list[list[float]]:

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from test_state import runs, values_of
 
 from app import landscapelab as lab
+from app import pages
 from app.estimates import FRAMES, _kept, estimates
 from app.landscapelab import Bayes, Estimate, Lab, controls, decode, encode, shape
+from app.live import Asked
+from app.numerals import measured
 from app.picture import BAND, BINS, SHOWN, picture, plain, results
 from dynamics import GD, MALA, NGD, RULES, SGD, At, Finite, Online, Posterior, Simulation, Uniform
 from dynamics.presets import PRESETS
@@ -420,7 +423,7 @@ def test_the_estimate_ends_at_the_exact_value_at_this_nbeta(state):
     assert error < 0.1 * meta["nbeta"]
     assert arrays["x"][-1] == state.estimate.draws == meta["span"][1]
     assert np.all(np.diff(arrays["x"]) > 0) and FRAMES / 2 < len(arrays["x"]) <= FRAMES + 1
-    assert f"{arrays['middle'][-1]:.3g}" in meta["words"] and "accepted" in meta["reason"]
+    assert meta["words"] == f"λ̂ = {measured(arrays['middle'][-1], error)}" and "accepted" in meta["reason"]
 
 
 def test_the_running_estimate_only_grows_longer():
@@ -467,3 +470,21 @@ def test_a_point_beyond_the_last_is_the_last():
     state = Lab(estimate=Estimate(point=9))
     assert state.point is state.points[-1] or state.point == state.points[-1]
     assert dataclasses.is_dataclass(lab.Lab)
+
+
+@pytest.mark.parametrize("rival", ["none", "SGD"])
+def test_a_run_that_takes_too_long_for_a_page_is_made_smaller_and_field_and_picture_agree(rival):
+    session = pages.Session({"page": "landscape", "b.rule": rival, "steps": "250"})
+    session.latest.close()
+    asked = session.latest = Asked()
+    session.hear({"set": {"n": "1e9"}})
+    used = asked.wanted.run.n
+    assert used == session.state.run.n and used * 250 * len(session.state.rules) == pages.MOST
+    [told] = session.view.notices
+    assert f"(used n = {used:,})" in told
+    fields = {item["name"]: item["value"] for group in session.view.controls["groups"] for item in group["items"]}
+    assert float(fields["n"]) == used
+    session.hear({"set": {"n": "300"}})
+    assert asked.wanted.run.n == 300 and not session.view.notices
+    again, messages = pages.read({"n": "1e7", "steps": "1e8", "b.rule": rival})
+    assert again.run.n == 5 // len(again.rules) and len(messages) == 1 and pages.first_few(again) == 1
