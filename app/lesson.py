@@ -3,6 +3,7 @@
 Reading a file never fails on what somebody wrote in it but with one `Mistake`, which names the file, the line, and what is wanted.
 """
 
+import base64
 import functools
 import html
 import itertools
@@ -23,6 +24,9 @@ OWN = "LAMBDASCAPE_LESSONS"  # names a folder with lessons of one's own
 LONGEST = 200_000  # bytes of a file
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^\s$](?:[^$\n]*[^\s$])?)\$", re.DOTALL)
 NUMBER = re.compile(r"\{\{([^{}|]+)\|([^{}|]+)\}\}")  # {{0.117 | what it is}}
+IMAGE = re.compile(r"!\[([^\]]*)\]\(\s*([^\s)]*)[^)]*\)")  # ![what is seen](file.png)
+DRAWN = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".gif": "gif", ".webp": "webp", ".svg": "svg+xml"}
+HEAVIEST = 1_000_000  # bytes of a picture
 CHOICE = re.compile(r"- \[([ xX])\] +(.+)")
 WORDS = ("show:", "question:", "answer:")
 
@@ -107,7 +111,19 @@ class _Reader:
     def fail(self, line: int, text: str):
         raise Mistake(self.path, line, text)
 
+    def image(self, words: str, name: str, line: int) -> str:
+        """A picture as Markdown that holds it, so that a lesson needs no server of files; a name, not a path, is what it is asked for by."""
+        file = self.path.parent / name
+        if not words.strip():
+            self.fail(line, f"the picture {name[:60]!r} has no words; write what is seen on it, for those who do not see it: ![a valley](valley.png)")
+        if file.name != name or file.suffix.lower() not in DRAWN or not file.is_file():
+            self.fail(line, f"the picture {name[:60]!r} is no file beside the lesson; put it there, as {', '.join(DRAWN)}")
+        if file.stat().st_size > HEAVIEST:
+            self.fail(line, f"the picture {name[:60]!r} has {file.stat().st_size:,} bytes; at most {HEAVIEST:,}, make it smaller")
+        return f"![{words}](data:image/{DRAWN[file.suffix.lower()]};base64,{base64.b64encode(file.read_bytes()).decode()})"
+
     def lesson(self) -> Lesson:
+        self.lines = [IMAGE.sub(lambda found, i=i: self.image(found[1], found[2], i), line) for i, line in enumerate(self.lines, 1)]
         heads = [i for i, line in enumerate(self.lines) if line.startswith("## ")]
         first = next((i for i, line in enumerate(self.lines) if line.strip()), 0)
         if not self.lines or not self.lines[first].startswith("# "):
@@ -222,7 +238,7 @@ def shelf() -> Shelf:
             if path.stem == "README":
                 continue
             try:
-                lesson = _known(path, path.stat().st_mtime_ns)
+                lesson = _known(path, tuple(file.stat().st_mtime_ns for file in sorted(folder.iterdir())))  # a lesson may show pictures
             except (Mistake, OSError) as mistake:
                 mistakes.append(str(mistake))
                 continue
@@ -233,7 +249,7 @@ def shelf() -> Shelf:
 
 
 @functools.lru_cache(maxsize=200)
-def _known(path: pathlib.Path, changed: int) -> Lesson:
+def _known(path: pathlib.Path, changed: tuple[int, ...]) -> Lesson:
     return read(path)
 
 
@@ -288,7 +304,10 @@ def rendered(text: str, checked: bool = True) -> str:
         piece, signs = kept[int(found[1])], found[2]
         return f'<span style="white-space: nowrap">{piece}{signs}</span>' if signs and piece.startswith(r"\(") else piece + signs
 
-    text = NUMBER.sub(number, FORMULA.sub(formula, text))
+    def image(found) -> str:
+        return keep(f'<img alt="{html.escape(found[1])}" src="{html.escape(found[2])}">') if found[2].startswith("data:image/") else found[0]
+
+    text = NUMBER.sub(number, FORMULA.sub(formula, IMAGE.sub(image, text)))
     shown = re.sub("\ue000(\\d+)\ue001([.,;:)?!]*)", whole, _markdown.render(text))
     return re.sub(r"(?<=[\d>]) %", "\u00a0%", shown)
 

@@ -26,6 +26,7 @@ p, ul, ol, table { margin: .1em 0 .7em; } li { margin: .15em 0; } a { color: inh
 .computed { font-weight: 600; font-variant-numeric: tabular-nums; border-bottom: 1px dotted currentColor; cursor: help; }
 code { font: .92em ui-monospace, monospace; white-space: nowrap; background: none; color: inherit; padding: 0; }
 table { border-collapse: collapse; } th, td { padding: .15em .8em .15em 0; text-align: left; }
+img { display: block; max-width: 100%; max-height: 50vh; margin: .2em 0 .7em; padding: .4em; box-sizing: border-box; background: #fff; }
 blockquote { margin: .2em 0 .7em; padding: .1em .8em; border-left: 3px solid currentColor; opacity: .9; }
 """
 )

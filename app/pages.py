@@ -43,6 +43,7 @@ DRAFT = 2000  # trajectories while a slider moves,
 DRAFT_STEPS = 1e7  # as long as they take no more steps than this in all
 TURN = 0.0  # a rest of no length: others' turn
 MOST = 5e8  # trajectory-steps a page may ask for: some 5 s on two cores
+LONGEST = 1_000_000  # steps: the draft is computed whole
 log = logging.getLogger(__name__)
 
 FIGURES = {  # name: (only for landscapes of so many variables, or 0; made with the page, or once its first picture is seen; how)
@@ -121,14 +122,15 @@ class Estimated(NamedTuple):
 
 
 def fitted(state: Lab, messages: Sequence[str] = ()) -> tuple[Lab, list[str]]:
-    """The state and its messages; with fewer trajectories where they would keep a core busy for minutes, as others wait for it, too."""
-    run, each = state.run, state.run.steps * len(state.rules)
-    if run.n * each <= MOST:
+    """The state and its messages; smaller where it would keep a core busy for minutes, as others wait for it, too."""
+    run = state.run
+    steps = min(run.steps, LONGEST)
+    most = int(MOST) // (steps * len(state.rules))
+    n = run.n if run.n <= most else most - most % 10 ** (len(str(most)) - 1)
+    if (n, steps) == (run.n, run.steps):
         return state, list(messages)
-    most = int(MOST) // each
-    n = most - most % 10 ** (len(str(most)) - 1)
-    told = f"{run.n:,} trajectories of {run.steps:,} steps take too long for a page (used n = {n:,}); the command line takes them all"
-    return replace(state, run=replace(run, n=n)), [message for message in messages if not message.startswith("n = ")] + [told]
+    told = f"n = {run.n:,} trajectories of {run.steps:,} steps take too long for a page (used {n:,} of {steps:,}); the command line takes them all"
+    return replace(state, run=replace(run, n=n, steps=steps)), [message for message in messages if not message.startswith("n = ")] + [told]
 
 
 def first_few(state: Lab) -> int:

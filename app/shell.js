@@ -214,7 +214,12 @@ const looks = (root, model, paint, fit = () => {}) => {
 
 const noticeBoard = model => {
   const board = element("div", {class: "notices", role: "alert"})
-  const show = () => board.replaceChildren(...model.notices.map(text => element("p", {}, element("span", {text}), pushButton("×", "Dismiss", event => event.target.closest("p").remove()))))
+  const note = text => element("p", {}, element("span", {text}), pushButton("×", "Dismiss", event => event.target.closest("p").remove()))
+  const show = () => {
+    const [first, ...more] = model.notices.map(note)
+    const folded = more.length > 1 ? [element("details", {}, element("summary", {text: `${more.length} more messages`}), ...more)] : more // they would hide the picture
+    board.replaceChildren(...(first ? [first] : []), ...folded)
+  }
   model.on("notices", show)
   show()
   return board

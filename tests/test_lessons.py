@@ -1,5 +1,6 @@
 """Lessons: the format and its mistakes; every lesson of the package opens, and every number in its text is what the stated computation gives."""
 
+import base64
 import functools
 import math
 import pathlib
@@ -394,6 +395,39 @@ def test_a_mistake_is_one_message_with_file_line_and_demand(tmp_path, old, new, 
     with pytest.raises(Mistake, match=re.escape(demand)) as found:
         read(written(tmp_path, GOOD.replace(old, new, 1)))
     assert str(found.value).startswith(f"mine.md, line {line}: "), found.value
+
+
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg==")
+
+
+def test_a_picture_beside_the_file_becomes_part_of_the_lesson(tmp_path):
+    (tmp_path / "valley.png").write_bytes(PIXEL)
+    step = read(written(tmp_path, GOOD.replace("More.", 'See ![a <deep> valley](valley.png "deep"), more.'))).steps[-1]
+    source = f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"
+    assert rendered(step.text) == f'<p>See <img alt="a &lt;deep&gt; valley" src="{source}">, more.</p>\n'
+    assert "<img" not in rendered("![a](javascript:alert(1))") + rendered('![a](data:text/html,"x")')
+
+
+@pytest.mark.parametrize(
+    ("text", "demand"),
+    [
+        ("![a](no.png)", "no file beside the lesson"),
+        ("![a](../secret.png)", "no file beside the lesson"),
+        ("![a](https://example.org/a.png)", "no file beside the lesson"),
+        ("![a](mine.md)", "no file beside the lesson"),
+        ("![](valley.png)", "has no words"),
+        ("![a](large.png)", "at most 1,000,000"),
+    ],
+)
+def test_a_picture_that_cannot_be_shown_is_a_mistake(tmp_path, text, demand):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "secret.png").write_bytes(PIXEL)
+    (folder / "valley.png").write_bytes(PIXEL)
+    (folder / "large.png").write_bytes(PIXEL + bytes(1_000_000))
+    with pytest.raises(Mistake, match=demand) as found:
+        read(written(folder, GOOD.replace("More.", text)))
+    assert str(found.value).startswith("mine.md, line 17: "), found.value
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"# T\n", b"\n\n\n", b"# T\nS\n## A\nshow: " + b"a=1&" * 500, b"# T\n" + b"x" * 300_000])

@@ -332,10 +332,12 @@ def test_a_hostile_address_gives_a_live_page_with_a_notice(visit):
 
 def test_a_lecturers_own_lesson_stands_beside_the_others_and_its_mistakes_are_told(browser, tmp_path, monkeypatch):
     steps = (
-        "## One\nshow: figures=potential,potentials&lr=0.01&nonsense=1\n\nText of {{3|a measurement}}.\n\n"
+        "## One\nshow: figures=potential,potentials&lr=0.01&nonsense=1\n\nText of {{3|a measurement}}. ![a disc](disc.svg)\n\n"
         "question: When?\n- [ ] never <b>\n- [x] $\\eta H > 2$\nanswer: So.\n\n## Two\nshow: lr=0.02\n\nMore.\n"
     )
     (tmp_path / "own.md").write_text(f"# My own\nMine.\n\n{steps}", encoding="utf-8")
+    disc = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><circle cx="20" cy="20" r="20"/></svg>'
+    (tmp_path / "disc.svg").write_text(disc, encoding="utf-8")
     (tmp_path / "wrong.md").write_text("# Broken\nMine.\n\n## One\nNo picture.\n", encoding="utf-8")
     monkeypatch.setenv("LAMBDASCAPE_LESSONS", str(tmp_path))
     with serving() as (site, _):
@@ -347,6 +349,7 @@ def test_a_lecturers_own_lesson_stands_beside_the_others_and_its_mistakes_are_to
         window.step(1)
         for words in ("own.md, line 5: nonsense", "own.md, line 5: figures = 'potentials'; choose from"):
             sync_api.expect(window.page.locator(".notices p").filter(has_text=words)).to_have_count(1)
+        assert window.page.get_by_alt_text("a disc").evaluate("image => image.decode().then(() => image.naturalWidth)") == 40
         assert window.page.locator(".choices math").count() == 1 and window.page.locator(".choices button").first.inner_text() == "never <b>"
         assert window.page.locator(".computed").get_attribute("data-help") == "a measurement", "nobody has computed it"
         window.frame.locator("figure.potential, figure[data-name=potential]").first.wait_for()

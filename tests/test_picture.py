@@ -481,10 +481,11 @@ def test_a_run_that_takes_too_long_for_a_page_is_made_smaller_and_field_and_pict
     used = asked.wanted.run.n
     assert used == session.state.run.n and used * 250 * len(session.state.rules) == pages.MOST
     [told] = session.view.notices
-    assert f"(used n = {used:,})" in told
+    assert f"(used {used:,} of 250)" in told
     fields = {item["name"]: item["value"] for group in session.view.controls["groups"] for item in group["items"]}
     assert float(fields["n"]) == used
     session.hear({"set": {"n": "300"}})
     assert asked.wanted.run.n == 300 and not session.view.notices
     again, messages = pages.read({"n": "1e7", "steps": "1e8", "b.rule": rival})
-    assert again.run.n == 5 // len(again.rules) and len(messages) == 1 and pages.first_few(again) == 1
+    assert (again.run.n, again.run.steps) == (500 // len(again.rules) // 100 * 100, pages.LONGEST) and len(messages) == 1
+    assert pages.first_few(again) * pages.LONGEST <= pages.DRAFT_STEPS
