@@ -42,12 +42,12 @@ clean:
 	rm -rf $(VENV) *.egg-info build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One stamp per set of packages: pip runs only when what to install has changed.
+# One stamp per set of packages: pip runs only when what to install has changed. What is never imported is never compiled.
 $(VENV)/.serve: extras :=
 $(VENV)/.test:  extras := [test]
 $(VENV)/.bench: extras := [test,bench]
 $(VENV)/.serve $(VENV)/.test $(VENV)/.bench: pyproject.toml constraints.txt | $(PY)
-	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.$(extras)'
+	$(PY) -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e '.$(extras)'
 	@touch $@
 
 $(PY):

@@ -153,10 +153,9 @@ def decode(query: Mapping[str, str], default: EscapeLab = EscapeLab()) -> tuple[
         query["text"] = OWN.text
     run, messages = state.decode(query, default.run, others=("x.", "y.", "cells"))
     if run.landscape.dim != 1 or not run.landscape.barriers:
-        shown = f"{run.landscape.text!r}" if isinstance(run.landscape, Polynomial) else type(run.landscape).__name__
         why = "has two variables" if run.landscape.dim == 2 else "has no barrier between two minima"
         messages.append(
-            f"landscape = {shown[:60]} {why}; give one variable w and two wells, such as {OWN.text} (kept {type(default.run.landscape).__name__})"
+            f"landscape = {called(run.landscape)} {why}; give one variable w and two wells, such as {OWN.text} (kept {called(default.run.landscape)})"
         )
         run = replace(run, landscape=default.run.landscape, start=default.run.start, rule=default.run.rule)
     moved = type(run.landscape) is not type(default.run.landscape) or (
@@ -177,6 +176,11 @@ def decode(query: Mapping[str, str], default: EscapeLab = EscapeLab()) -> tuple[
         messages += found
     cells, found = state.decode_fields(default, query)
     return EscapeLab(run, axes["x"], axes["y"], cells.cells), messages + found
+
+
+def called(landscape: Landscape) -> str:
+    """Its name in a message, or its own text."""
+    return repr(landscape.text)[:60] if isinstance(landscape, Polynomial) else type(landscape).__name__
 
 
 CHOICES = [name for name, rule in RULES.items() if "lr" in names(rule())]
@@ -204,17 +208,19 @@ def _axis(query, place: str, default: Axis, run: Simulation, same: bool, free: S
         for key, text in fields.items()
         if key not in known
     ]
-    fields, found = _ascending(fields, place, name, default)
-    messages += found
+    typed = [getattr(default, end) if (text := fields.get(f"{place}.{end}")) is None else state.number(text) for end in ("low", "high")]
+    fields, ascended = _ascending(fields, place, name, default)
     made, found = state.decode_fields(default, fields, f"{place}.")
     messages += found
     limits = next(p.range for p in (*parameters(type(run.rule)), *parameters(type(run.landscape))) if p.name == name)
     low, high = max(made.low, limits.low), min(made.high, limits.high)
     if (low, high) != (made.low, made.high):
         used = replace(made, low=low, high=high) if low < high else default
-        asked = f"{place}: {name} from {made.low:g} to {made.high:g}; legal is {limits.low:g} ... {limits.high:g}"
-        messages.append(f"{asked} (used {used.low:g} to {used.high:g})")
+        asked = f"{place}: {name} from {typed[0]:g} to {typed[1]:g}" if None not in typed else f"{place}: {name}"
+        messages.append(f"{asked}; legal is {limits.low:g} ... {limits.high:g}, ascending (used {used.low:g} to {used.high:g})")
         made = used
+    else:
+        messages += ascended
     return made, messages
 
 

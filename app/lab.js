@@ -198,6 +198,8 @@ export function render({model, view}) {
       if (part ? geometry?.complete || geometry?.parts?.includes(part) : guessed?.ground === ground) ripe[name] = ground
       cells[name]?.figure.classList.toggle("waiting-cell", ripe[name] !== ground)
     }
+    if (geometry?.parts?.includes("point")) ripe.why = ground
+    why.classList.toggle("stale", ripe.why !== ground)
   }
   const estimated = () => {
     const meta = stage.estimate()

@@ -79,7 +79,7 @@ def _arrange(figure, panels: int, columns: int, title: str, lines: list[str], pa
     """Put panels of equal size (inches, with their margins) on a grid under the title: HoloViews' own layout gives one with a log axis or a
     colour bar another size."""
     rows = -(-panels // columns)
-    head = 0.3 + 0.35 * bool(title) + 0.2 * len(lines)
+    head = 0.3 * bool(title or lines) + 0.35 * bool(title) + 0.2 * len(lines)
     across, up = panel
     width, height = across * columns, up * rows + head
     figure.set_size_inches(width, height)
@@ -352,8 +352,9 @@ def _spread(values) -> dict:
 
 def _series(values, heights, errors, across: str, up: str, title: str, extra=(), **both):
     if any(isinstance(value, str) for value in values):
-        bars = _styled(hv.Bars(list(zip(values, heights, strict=True)), across, up), {}, {}, color=BLUE)
-        slant = {"xrotation": 12} if sum(map(len, map(str, values))) > 36 else {}  # long names would run together
+        names = [str(value).replace(", ", ",\n") for value in values]  # in two lines: long names would run together
+        bars = _styled(hv.Bars(list(zip(names, heights, strict=True)), across, up), {}, {}, color=BLUE)
+        slant = {"xrotation": 12} if sum(max(map(len, name.split("\n"))) for name in names) > 44 else {}
         return _panel([bars, *extra], title, **slant, **both)
     x, heights = np.asarray(values, float), np.asarray(heights, float)
     parts = [_curve(x, heights, across, up, width=1), _dots(hv.Scatter((x, heights), across, up), BLUE, size=6)]

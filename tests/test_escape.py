@@ -124,6 +124,19 @@ def test_an_axis_whose_ends_are_exchanged_or_pass_each_other_ascends_and_says_so
     assert decode({"x.name": "momentum", "x.high": "0.5"})[0].x.low == 0.0
 
 
+def test_an_end_beyond_the_legal_range_is_one_message_about_what_was_typed():
+    value, (message,) = decode({"x.low": "5"})
+    assert message.startswith("x: lr from 5 to 0.03; legal is 1e-06 ... 1, ascending") and (value.x.low, value.x.high) == (0.008, 0.03)
+    value, (message,) = decode({"x.low": "0.5"})  # and at the ratio of the ends 1.9 would be illegal
+    assert message.startswith("x: lr from 0.5 to 0.03") and (value.x.low, value.x.high) == (0.5, 1.0)
+
+
+def test_a_landscape_that_is_kept_is_named():
+    own, _ = decode({"landscape": "Polynomial", "text": "(w+1)*(w-1)^3"})
+    _, (message,) = decode({"text": "w1*w2"}, own)
+    assert "landscape = 'w1*w2' has two variables" in message and message.endswith("(kept '(w+1)*(w-1)^3')")
+
+
 def test_a_single_step_of_a_single_trajectory_has_a_scale_of_a_decade():
     low, high = fixed(replace(SMALL, run=replace(SMALL.run, n=1, steps=1)))["scale"]
     assert (low, high) == (-1, 0)

@@ -173,7 +173,7 @@ def test_a_finding_is_told_in_the_signs_of_the_page():
 def test_an_error_has_two_digits():
     assert llcwords.estimate_words(0.25084, 0.0034) == "0.2508 ± 0.0034"
     assert llcwords.estimate_words(12.3456, 0.43) == "12.35 ± 0.43"
-    assert llcwords.estimate_words(1234.5, 43.0) == "1234 ± 43"
+    assert llcwords.estimate_words(1234.5, 43.0) == "1,234 ± 43"
     assert llcwords.estimate_words(math.nan, math.nan) == "no number yet"
 
 

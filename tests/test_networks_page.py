@@ -120,7 +120,7 @@ def test_at_matched_loss_a_difference_that_only_comes_from_the_loss_is_gone():
     assert found.same.losses[0] == pytest.approx(math.exp(-5))
     assert found.same.values == pytest.approx((35, 35)) and found.same.epochs == pytest.approx((5, 5 / 3.1))
     text = sentence(found, ("SGD", "B"))
-    assert "After 5 epochs λ̂ is 35 ± 1 (SGD) and 87.5 ± 1 (B)" in text and text.endswith(
+    assert "After 5 epochs λ̂ is 35.0 ± 1.0 (SGD) and 87.5 ± 1.0 (B)" in text and text.endswith(
         "The difference is gone at the same loss: it only tells who has converged further."
     )
 
