@@ -312,7 +312,8 @@ def says(lab: Lab, outcomes, posterior) -> list[tuple[str, bool]]:
             left = 100 * out.share_left
             rest = "of the rest" if lost else "of all"
             barrier = "the barrier" if len(run.landscape.barriers) == 1 else "the first barrier"
-            text += f"; {rest}, {left[0]:.3g} % start left of {barrier} and {left[-1]:.3g} % are there after {run.steps:,} step{'s' * (run.steps != 1)}"
+            text += f"; {rest}, {left[0]:.3g} % start left of {barrier} and {left[-1]:.3g} % are there after "
+            text += f"{run.steps:,} step{'s' * (run.steps != 1)}"
         elif out.survivors:
             best = run.landscape.minima[0]
             if any(best.at):  # one point of a curve of minima: the distance to it says little

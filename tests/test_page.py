@@ -728,6 +728,19 @@ LAID = """async () => {
 }"""
 
 
+@pytest.mark.parametrize("projector", ["", "1"])
+@pytest.mark.parametrize("size", [(640, 400), (420, 380)])
+def test_a_small_frame_shows_its_figures_whole(site, browser, size, projector):
+    """And its sentence, where large type leaves room for both."""
+    window = Visitor(browser, site.home, viewport=size).open(widget="landscape", projector=projector)
+    window.painted()
+    assert window.page.locator(".lab").evaluate("lab => [lab.clientWidth, lab.clientHeight]") == list(size)
+    ends = {name: box["y"] + box["height"] for name in window.visible() if (box := window.page.locator(f"figure.cell.{name}").bounding_box())}
+    assert "potential" in ends and max(ends.values()) <= size[1], ends
+    assert (window.page.locator(".says").bounding_box()["height"] > 10) == (not projector) and "diverged" in window.says
+    window.close()
+
+
 def test_a_figure_that_needs_a_new_layout_leaves_the_others_and_the_server_alone(lab):
     """Bokeh would lay out all figures of the page, paint them, and tell the server the new size."""
     lab.painted()
