@@ -60,6 +60,8 @@ export function render({model, view}) {
   const card = element("section", {class: "card", hidden: true})
   const grid = element("div", {class: "grid"})
   const cells = {}
+  const named = (new URLSearchParams(window.location.search).get("figures") ?? "").split(",").filter(name => name in CELLS)
+  const order = model.widget ? Object.keys(CELLS) : [...new Set([...named, ...Object.keys(CELLS)])] // those that a link names come first
   const adopt = () => { // the figures that are new, at their places
     const children = model.get_child("figures")
     model.names.forEach(([name, dim], i) => {
@@ -71,7 +73,7 @@ export function render({model, view}) {
       if (name === "noise" || name === "ellipse") figure.append(element("p", {class: "below", "aria-live": "off", tabindex: 0}))
       figure.classList.toggle("waiting-cell", name in LATE)
       cells[name] = {figure, legend, dim, title: caption.firstChild, below: figure.querySelector(".below")}
-      const order = Object.keys(CELLS), next = order.slice(order.indexOf(name) + 1).find(later => cells[later])
+      const next = order.slice(order.indexOf(name) + 1).find(later => cells[later])
       grid.insertBefore(figure, next ? cells[next].figure : why)
     })
   }

@@ -20,7 +20,7 @@ PACE = 5  # of them a second
 
 def opened(page: str, query: Mapping[str, str]):
     """The session of a lab at the state of a link, on no server, and what could not be used of it."""
-    session = PAGES[page]()({**query, "page": page})
+    session = PAGES[page]()({**query, "page": page} | ({"widget": page} if query.get("figures") else {}))  # of a page they are all
     cells = getattr(session, "cells", {})
     return session, [*session.view.notices, *misnamed_figures(query, cells)[1]]
 

@@ -64,7 +64,8 @@ export function render({model, view}) {
       const there = !hidden && listening() && !(settled() < ticket) // what a reader has changed goes along; what was just asked for is not there yet
       const own = new URLSearchParams(there ? frame.contentWindow.location.search : `?${(hidden && steps[step].after || current()).src}`), page = own.get("widget")
       for (const name of FRAME) own.delete(name)
-      const query = new URLSearchParams([["page", page], ...own])
+      const seen = (hidden && steps[step].after || current()).view // first among the lab's figures
+      const query = new URLSearchParams([["page", page], ...(seen ? [["figures", seen]] : []), ...own])
       const now = new URLSearchParams(window.location.search)
       for (const name of LOOKS) if (now.has(name)) query.set(name, now.get(name))
       return query.toString().replaceAll("%2C", ",")

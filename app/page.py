@@ -232,7 +232,8 @@ class Session(Saver, ABC):
         self.doc, self.loop = pn.state.curdoc, IOLoop.current(instance=False)
         self.version, self.drawn = itertools.count(), 0
         self.value, messages = self.read(query)
-        only = [name for name in query.get("figures", "").split(",") if name in self.cells] or list(self.cells)
+        named = [name for name in query.get("figures", "").split(",") if name in self.cells]
+        only = named if named and "widget" in query else list(dict.fromkeys([*named, *self.cells]))  # on a whole page those come first
         made = {name: lean(self.cells[name].make()) for name in only}
         self.sources = {source.name: source for fig in made.values() for source in fig.select({"type": ColumnDataSource}) if source.name}
         self.plots = made

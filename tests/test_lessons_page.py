@@ -289,6 +289,9 @@ def test_what_a_reader_has_changed_goes_along_into_the_lab_and_can_be_undone(vis
     window.page.get_by_role("link", name="Open in the lab").click()
     window.page.wait_for_selector(".lab[data-drawn]:not(.widget)")
     assert window.query()["lr"] == "0.0145" and window.query()["page"] == "landscape"
+    named = window.query()["figures"].split(",")
+    shown = [figure.get_attribute("data-name") for figure in window.page.locator("figure.cell:visible").all()]
+    assert shown[: len(named)] == named and len(shown) > len(named), "what the lesson showed comes first"
 
 
 def test_theme_and_type_reach_the_frame(visit):
