@@ -397,7 +397,7 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}{'s' * (number != 1)}"
 
 
-def sentence(found: Verdict, names: Sequence[str], what: str = "λ̂") -> str:
+def sentence(found: Verdict, names: Sequence[str]) -> str:
     """What both comparisons give, in words; empty before the first look."""
     if found.equal is None:
         return ""
@@ -407,18 +407,17 @@ def sentence(found: Verdict, names: Sequence[str], what: str = "λ̂") -> str:
 
     equal, same = found
     losses = " and ".join(number(loss, 2) for loss in equal.losses)
-    text = f"After {counted(round(equal.epochs[0]), 'epoch')} {what} is {said(equal)}; training losses {losses}. "
-    below = [
-        name
-        for lane, name in enumerate(names)
-        if any(pair and pair.values[lane] < -2 * pair.errors[lane] for pair in (equal, same))  # less is 0 within its error
-    ]
+    text = f"After {counted(round(equal.epochs[0]), 'epoch')} λ̂ is {said(equal)}; training losses {losses}. "
+    below = [name for name, value, error in zip(names, equal.values, equal.errors, strict=True) if value < -2 * error]  # less is 0 within its error
     if below:
-        who, its = " and ".join(below), "their" if len(below) > 1 else "its"
-        return text + f"{what} < 0 of {who}: the chains find lower losses nearby, so this is no minimum, and {its} {what} means nothing."
+        who, are, its = (" and ".join(below), "are", "their") if len(below) > 1 else (below[0], "is", "its")
+        return text + f"{who} {are} at no minimum yet: the chains find lower losses nearby, and {its} λ̂ < 0 means nothing."
     if same is None:
         return text + "They have had no training loss in common yet."
-    text += f"At the same loss {number(same.losses[0], 2)} (epochs {same.epochs[0]:.3g} and {same.epochs[1]:.3g}): {said(same)}. "
+    at = f"At the same loss {number(same.losses[0], 2)} (epochs {same.epochs[0]:.3g} and {same.epochs[1]:.3g})"
+    if any(value < -2 * error for value, error in zip(same.values, same.errors, strict=True)):
+        return text + f"{at} not both were at a minimum (λ̂ < 0): nothing can be compared there yet."
+    text += f"{at}: {said(same)}. "
     apart = [abs(pair.z) > 2 for pair in (equal, same)]
     if not any(apart):
         return text + "No difference beyond two standard errors in either comparison."
@@ -426,8 +425,8 @@ def sentence(found: Verdict, names: Sequence[str], what: str = "λ̂") -> str:
         return text + "The difference is gone at the same loss: it only tells who has converged further."
     higher = names[same.z > 0]
     if apart == [False, True] or equal.z * same.z < 0:
-        return text + f"At the same loss {higher} has the larger {what}; equal epochs hide it."
-    return text + f"{higher} has the larger {what} in both comparisons, with this seed: convergence alone does not explain it."
+        return text + f"At the same loss {higher} has the larger λ̂; equal epochs hide it."
+    return text + f"{higher} has the larger λ̂ in both comparisons, with this seed: convergence alone does not explain it."
 
 
 # A race in a thread
