@@ -616,7 +616,7 @@ class Session(Base):
 
 
 def warned(history: History) -> str:
-    """What is wrong with the chains of the last looks, in a sentence; empty if nothing is. Of a network at no minimum nothing is right, which is said."""
+    """What is wrong with the chains of the last looks, in a sentence; empty if nothing is, or where the network is said to be at no minimum."""
     last = [(lane, looks[-1]) for lane, looks in zip("AB", history.looks, strict=True) if looks and looks[-1].warnings]
     found = [f"{lane}: {', '.join(look.warnings)}" for lane, look in last if look.llc >= -2 * look.error]
     return f" But the chains warn ({'; '.join(found)}): change ε, burn-in or draws before you trust this." if found else ""

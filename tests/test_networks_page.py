@@ -142,8 +142,9 @@ def test_a_negative_lambda_hat_is_called_meaningless_and_nothing_is_said_before_
     losses = np.exp(-np.arange(1.0, 4))
     assert sentence(verdict(History()), "AB") == ""
     assert sentence(verdict(history(looks(losses[:1], [1]), looks(losses[:1], [2]))), "AB").startswith("After 1 epoch λ̂ is")
-    assert "A is at no minimum yet: the chains" in sentence(verdict(history(looks(losses, [-9, -8, -7]), looks(losses, [1, 2, 3]))), ("A", "B"))
-    assert "A and B are at no minimum yet: the chains" in sentence(verdict(history(looks(losses, [-9, -8, -7]), looks(losses, [-9, -8, -7]))), ("A", "B"))
+    falling = looks(losses, [-9, -8, -7])
+    assert "A is at no minimum yet: the chains" in sentence(verdict(history(falling, looks(losses, [1, 2, 3]))), ("A", "B"))
+    assert "A and B are at no minimum yet: the chains" in sentence(verdict(history(falling, falling)), ("A", "B"))
     within = sentence(Verdict(Pair((-0.002, 5.0), (0.03, 0.1), (1.0, 1.0), (3, 3)), None), ("A", "B"))
     assert "means nothing" not in within, "0 within its error"
     early = sentence(verdict(history(looks(losses, [-9, 2, 3]), looks(losses[:1].repeat(3), [1, 2, 3]))), ("A", "B"))
