@@ -139,10 +139,11 @@ def test_a_local_value_is_called_exact_only_where_it_is():
     assert Fraction(found.ranks.jacobian, 2) < found.here.lam == Fraction(53, 2) > found.total.lam == 26
 
 
-@pytest.mark.parametrize(("ranks", "words"), [([2, 6, 6], "2, 6, 6"), ([0] + [50] * 39, "0, 50 (39 times)"), (range(40), "0, 1, 2, 3, …, 37, 38, 39")])
+@pytest.mark.parametrize(
+    ("ranks", "words"), [([2, 6, 6], "2, 6, 6"), ([0] + [50] * 39, "0, 50 (39 times)"), (range(40), "0, 1, 2, 3, …, 37, 38, 39")]
+)
 def test_ranks_of_many_layers_are_told_in_runs(ranks, words):
     assert dlnwords.in_runs(ranks) == words
-
 
 
 def test_the_sentence_tells_the_exact_values():
