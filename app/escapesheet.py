@@ -21,11 +21,12 @@ WIDE, TALL = 5.2, 4.2
 def draw(shown: Shown, title: str, maps: Sequence[str] = ("rate", "exact")) -> Figure:
     """The maps beside each other; grey: nobody left, or an exact rate below the scale; white: not computed, or no exact rate."""
     given, lines = fixed(shown.value), textwrap.wrap(says(shown.value.phase, shown.frame), WORDS * len(maps))
-    head = 0.6 + LINE * (len(lines) + 1)
-    width, height = WIDE * len(maps), TALL + head
-    sheet = Figure(figsize=(width, height))
     about = f"{given['rule']}, {given['n']:,} trajectories a cell, {given['steps']:,} steps, K = Q²/2, Q = {given['q']}. "
     about += "Dashed: stability line; solid: gradient descent leaves without noise; grey: none left, or an exact rate below the scale."
+    about = textwrap.wrap(about, WORDS * len(maps))
+    head = 0.6 + LINE * (len(lines) + len(about))
+    width, height = WIDE * len(maps), TALL + head
+    sheet = Figure(figsize=(width, height))
     headed(sheet, title, about, lines)
     for i, name in enumerate(maps):
         axes = sheet.add_axes(((i * WIDE + 0.75) / width, 0.6 / height, (WIDE - 1.75) / width, (TALL - 0.95) / height))

@@ -186,7 +186,7 @@ class Toy(Known):
 @functools.lru_cache(maxsize=256)
 def _toy_value(landscape, at, nbeta, gamma) -> float | None:
     try:
-        return Chains(landscape, ChainMALA(eps=1e-3, nbeta=nbeta, gamma=gamma), at).exact(fine=False)
+        return Chains(landscape, ChainMALA(eps=1e-3, nbeta=nbeta, gamma=gamma), at).exact()
     except ValueError:  # beyond what the quadrature is offered for
         return None
 

@@ -96,7 +96,7 @@ def decode(query: Mapping[str, str], default: Lab = Lab()) -> tuple[Lab, list[st
     query = {key: text for key, text in query.items() if key not in ("v", *state.FRAME)}
     preset, messages = query.get("preset", default.preset), []
     if preset and preset not in PRESETS:
-        messages.append(f"preset = {state._short(preset)} is not known; choose one from the list (free play kept)")
+        messages.append(f"preset = {state._short(preset)} is not known; choose one from the list{state.guess(preset, PRESETS)} (free play kept)")
         preset = ""
     run, found = state.decode(query, default.run, others=("b.", "bayes.", "llc.", "preset"))
     messages += map(rule_words, found)

@@ -298,7 +298,7 @@ def rendered(text: str, checked: bool = True) -> str:
 
     def number(found) -> str:
         value, name = (html.escape(found[i].strip()) for i in (1, 2))
-        return keep(f'<span class="computed" data-help="{"Computed: " if checked else ""}{name}">{value}</span>')
+        return keep(f'<span class="computed" data-help="{"Computed, and compared with this text by a test" if checked else name}">{value}</span>')
 
     def whole(found) -> str:  # a sign never begins a line without its formula
         piece, signs = kept[int(found[1])], found[2]

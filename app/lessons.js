@@ -16,7 +16,7 @@ export function render({model, view}) {
   function index() {
     const cards = model.cards.map(({name, title, summary, steps, questions}, i) => element("li", {}, element("a", {class: "lesson", href: link(name)},
       element("span", {class: "number", "aria-hidden": "true", text: i + 1}), element("h2", {text: title}), element("p", {text: summary}),
-      element("p", {class: "length", text: `${steps} steps${questions ? `, ${questions} to predict` : ""}`}))))
+      element("p", {class: "length", text: `${steps} step${steps === 1 ? "" : "s"}${questions ? `, ${questions} to predict` : ""}`}))))
     return element("main", {class: "index"},
       element("h1", {text: "Lessons"}),
       element("p", {class: "lead", text: "Short stories beside a live lab. Predict before you look; move any slider on the way; at the end the lab is yours."}),

@@ -128,7 +128,7 @@ class LLCLab:
         given = self.settings
         if given.nbeta_from == "own":
             return given.nbeta
-        return default_nbeta(max(given.batch, 2) if given.nbeta_from == "batch / log batch" and given.batch else given.n)
+        return default_nbeta(max(self.batch, 2) if given.nbeta_from == "batch / log batch" and self.batch else given.n)
 
     @property
     def rule(self) -> Sampler:

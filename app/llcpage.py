@@ -6,7 +6,7 @@ from app.known import finite
 from app.llcfigures import CELLS
 from app.llclab import EXAMPLES, HEALTHY, SPACING, LLCLab, anchored, columns_of, controls, decode, encode, rows_of, shape
 from app.llcpicture import LINES, Map, Numbers, Picture, map_columns, table, ticks
-from app.llcruns import Task, Tuned, work
+from app.llcruns import Task, Tuned, same_cells, work
 from app.llcwords import board, health_words, known_words, nearest, says
 from app.numerals import number
 from app.page import Session as Base
@@ -30,6 +30,7 @@ class Session(Base):
     def opened(self):
         self.shown: Picture | None = None
         self.running, self.task = False, None
+        self.mapped: LLCLab | None = None  # whose cells are shown
 
     def changed(self, before):
         self.begin("run")
@@ -45,6 +46,11 @@ class Session(Base):
         for axis, ends in (("x", columns_of(self.value)), ("y", rows_of(self.value))):
             self.span("map", axis, ends[0] / half, ends[-1] * half)
         self.view.board = board(Map(self.value, {}, False), None)
+        if self.mapped is not None and not same_cells(self.mapped, self.value):
+            self.mapped = None
+            self.fill("cells", **map_columns(Map(self.value, {}, False), None))
+        if what == "stop" and self.shown is not None and self.shown.value != self.value:
+            self.forget()
         self.task = Task(self.value, what, "map" in self.plots)
         self.latest(self.task)
 
@@ -55,6 +61,15 @@ class Session(Base):
         """Show it, unless the visitor has moved on or stopped meanwhile: the end of a run must not end the tuning that was asked for since."""
         if task is self.task:
             self._show(result)
+
+    def forget(self) -> None:
+        """What is shown was run at other settings than those that stay."""
+        for name, columns in self.shown.columns.items():
+            self.fill(name, **dict.fromkeys(columns, ()))
+        self.shown = None
+        self.view.says = "Stopped before the first draws at these settings."
+        self.write(0, "")
+        self.legend(chains=[], law=[], **{"lambda": []})
 
     def buttons(self) -> None:
         self.view.actions = [
@@ -80,7 +95,7 @@ class Session(Base):
 
     def table(self):
         """The running estimate, and what is exact."""
-        return table(self.value, self.shown) if self.shown else ""
+        return table(self.value, self.shown) if self.shown and len(self.shown.columns["running"]["x"]) else ""
 
     def show(self, result):
         match result:
@@ -121,10 +136,11 @@ class Session(Base):
         truth = shown.value.model.truth.local
         reference = float(truth) if truth is not None else self.shown.numbers.mean if self.shown else None
         self.fill("cells", **map_columns(shown, reference))
+        self.mapped = shown.value
         self.view.board = board(shown, reference)
         count, of = len(shown.cells), len(columns_of(shown.value)) * len(rows_of(shown.value))
         base = "λ" if truth is not None else "this λ̂"
-        told = f"pale: {base} within 2 s.e.; blue: too low, orange: too high, grey: cannot tell; ! warned"
+        told = f"pale: {base} within 2 s.e.; blue: too low, orange: too high, grey: cannot tell; ! warned, † died"
         self.legend(map=[("words", told), ("hint", "Click a cell to go there")])
         if shown.done:
             self.rest("done")

@@ -215,9 +215,10 @@ def map_columns(shown: Map, reference: float | None) -> dict:
     fill, words, ink = [], [], []
     for cell in shown.cells.values():
         gone, share = judged(cell, reference)
-        fill.append(DIED if gone else VAGUE if not share and vague(cell, reference) else colour(share))
-        words.append(("died" if cell.dead else "stuck") if gone else brief(cell.mean) + ("!" if cell.why else ""))
-        ink.append("#ffffff" if gone or share < -0.36 else "#1a1a1a")
+        lucky = cell.dead and not gone  # the mean of those that are left: the others were not there by chance
+        fill.append(DIED if gone else VAGUE if lucky or (not share and vague(cell, reference)) else colour(share))
+        words.append(f"{cell.dead}†" if lucky else "†" if cell.dead else "–" if gone else brief(cell.mean) + ("!" if cell.why else ""))
+        ink.append("#ffffff" if gone or (share < -0.36 and not lucky) else "#1a1a1a")
     x, y = ([place[axis] for place in places] for axis in (0, 1))
     sides = {"left": [a / half for a in x], "right": [a * half for a in x], "bottom": [b / half for b in y], "top": [b * half for b in y]}
     return {"x": x, "y": y, **sides, "fill": fill, "words": words, "ink": ink}

@@ -18,7 +18,6 @@ from app.known import Data, Known, ReLU
 from app.live import Abandoned
 from app.llclab import COLUMNS, ROWS, LLCLab, anchored, columns_of, rows_of
 from app.llcpicture import Map, MapCell, Picture, picture
-from nets.samplers import SGHMC, SGLD, SGNHT, AdamSGLD, RMSPropSGLD
 from nets.targets import Target
 
 KEPT = 64  # runs that are remembered, of some 0.1 MB each, and maps
@@ -148,20 +147,14 @@ def _twin(value: LLCLab, stale):
 
 
 def _tune(value: LLCLab, stale) -> Iterator:
-    """The automatic step; a sampler with momentum gets that of its sibling without."""
+    """The automatic step."""
     target, shown = _leavable(value, stale)
-    stand_in = value
-    if isinstance(value.sampler, SGHMC | SGNHT):
-        stand_in = replace(value, sampler=SGLD(value.sampler.eps, value.sampler.gamma))
-    elif isinstance(value.sampler, AdamSGLD):
-        own = value.sampler
-        stand_in = replace(value, sampler=RMSPropSGLD(own.eps, own.gamma, own.decay, own.stability))
     estimate = None
-    for estimate in stand_in.estimation(target, eps="auto").stream():
+    for estimate in value.estimation(target, eps="auto").stream():
         yield picture(value, estimate, estimate.losses.shape[1] / value.settings.draws)._replace(sampler=estimate.sampler)
         shown[0] = True
     eps = estimate.sampler.eps
-    if stand_in is value and not estimate.dead:  # these are the chains of that very step
+    if not estimate.dead:  # these are the chains of that very step
         done = anchored(replace(value, sampler=replace(value.sampler, eps=eps)))
         runs.put(done, picture(done, estimate, 1.0)._replace(done=True))
     yield Tuned(value, eps)
@@ -176,6 +169,11 @@ def _cell_key(value: LLCLab, eps: float, nbeta: float) -> LLCLab:
     draws = min(given.draws, 1000 if small else 300)
     short = replace(given, chains=min(given.chains, 8), draws=draws, burn_in=min(given.burn_in, draws // 2), map_eps=1.0, map_nbeta=1.0)
     return replace(value, settings=short).at(eps, nbeta)
+
+
+def same_cells(one: LLCLab, other: LLCLab) -> bool:
+    """Are the cells of both maps runs of one model with one sampler, where they meet?"""
+    return _cell_key(one, 1.0, 1.0) == _cell_key(other, 1.0, 1.0)
 
 
 def _map(value: LLCLab, stale) -> Iterator:

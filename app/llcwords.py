@@ -83,13 +83,13 @@ def verdict(value: LLCLab, numbers: Numbers, truth) -> str:
         elif numbers.twin is not None:
             told += "those at α = 1"
         else:
-            told += "λ" + (", which a finite nβ and the tether may explain" if not ills and share < 0 else "")
+            known = "a finite nβ and the tether" if value.sampler.gamma else "a finite nβ"
+            told += "λ" + (f", which {known} may explain" if not ills and share < 0 else "")
     told += "."
-    if right and found.ideal is not None and truth.local is not None and abs(found.ideal / float(truth.local) - 1) > GAP:
-        if (truth.multiplicity or 1) > 1:
-            told += f" The gap to λ is no error: with m = {truth.multiplicity} it closes like (m − 1)/log nβ only."
-        else:
-            told += " The gap to λ is no error of the chains: it comes from the finite nβ" + (" and the tether." if value.sampler.gamma else ".")
+    if right and not ills and found.ideal is not None and truth.local is not None and abs(found.ideal / float(truth.local) - 1) > GAP:
+        causes = ["the finite nβ"] + ["the tether"] * bool(value.sampler.gamma)
+        told += f" The gap to λ is no error of the chains: it comes from {' and '.join(causes)}"
+        told += f"; with m = {truth.multiplicity}, the part of nβ closes like (m − 1)/log nβ only." if (truth.multiplicity or 1) > 1 else "."
     return told
 
 
@@ -118,7 +118,7 @@ def health_words(value: LLCLab, numbers: Numbers) -> str:
         f"{taken} **{told(numbers.acceptance, '.0%')}**",
         f"R-hat **{told(numbers.rhat, '.3f')}**",
         f"effective draws **{numbers.ess:,.0f}** of {every:,}",
-        f"radius √E|w−w*|² **{told(numbers.radius if len(living) else math.nan, '.3g')}**",
+        f"radius √E|w−w*|\u2060² **{told(numbers.radius if len(living) else math.nan, '.3g')}**",
         f"equipartition **{told(numbers.equipartition, '.2f')}** (1 in equilibrium)",
     ]
     if len(living):

@@ -609,14 +609,20 @@ class Session(Base):
         ended = " ".join(f"{'AB'[i]} has diverged and stays where it was: {why}." for i, why in enumerate(history.ended) if why)
         if contest.part and history.rows[0] and history.rows[0][-1].epoch <= contest.part:
             return f"Until epoch {contest.part} both are one network, trained by {a}; then a copy goes on by {b}."
-        words = sentence(verdict(history), (a, b))
+        found = verdict(history)
+        words = sentence(found, (a, b))
         if not words:
             return f"{ended} {a} and {b} learn; λ̂ is measured after epochs {', '.join(map(str, contest.looks.epochs(contest.epochs, contest.part)))}."
-        return f"{ended} {words}{warned(history)}".strip()
+        return f"{ended} {words}{warned(history, found)}".strip()
 
 
-def warned(history: History) -> str:
-    """What is wrong with the chains of the last looks, in a sentence; empty if nothing is, or where the network is said to be at no minimum."""
-    last = [(lane, looks[-1]) for lane, looks in zip("AB", history.looks, strict=True) if looks and looks[-1].warnings]
-    found = [f"{lane}: {', '.join(look.warnings)}" for lane, look in last if look.llc >= -2 * look.error]
-    return f" But the chains warn ({'; '.join(found)}): change ε, burn-in or draws before you trust this." if found else ""
+def warned(history: History, found: Verdict) -> str:
+    """What is wrong with the chains of the looks that are told; empty if nothing is, or where the network is said to be at no minimum."""
+    last = [
+        (lane, look)
+        for lane, looks, epoch in zip("AB", history.looks, found.equal.epochs, strict=True)
+        for look in looks
+        if look.epoch == epoch and look.warnings
+    ]
+    told = [f"{lane}: {', '.join(look.warnings)}" for lane, look in last if look.llc >= -2 * look.error]
+    return f" But the chains warn ({'; '.join(told)}): change ε, burn-in or draws before you trust this." if told else ""

@@ -530,8 +530,9 @@ def messages(page: str, query: Mapping[str, str]) -> list[str]:
     if session in (Session, escape.Session):
         return found + (read if session is Session else escape.decode)(query)[1]
     found += session.read(object.__new__(session), query)[1]  # no visitor is needed to read
-    strange = [f"preset = {query['preset']!r} is not known"] if query.get("preset", "") not in ("", *session.examples) else []
-    return found + strange
+    if (name := query.get("preset", "")) not in ("", *session.examples):
+        found.append(f"preset = {_short(name)} is not known; choose one of {', '.join(session.examples)}")
+    return found
 
 
 def serve_page() -> pn.viewable.Viewable:

@@ -76,7 +76,7 @@ def draw(plates: Sequence[Plate], title: str, says: str = "", cite: str = "") ->
     head = 0.52 + LINE * (len(lines) + bool(cite))
     height = head + sum(heads) + TALL * rows
     sheet = Figure(figsize=(width, height))
-    headed(sheet, title, cite, lines)
+    headed(sheet, title, [cite] if cite else [], lines)
     down = height - head
     for i, plate in enumerate(plates):
         row, column = divmod(i, columns)
@@ -88,11 +88,11 @@ def draw(plates: Sequence[Plate], title: str, says: str = "", cite: str = "") ->
     return sheet
 
 
-def headed(sheet: Figure, title: str, cite: str, lines: Iterable[str]) -> None:
-    """A title on top, where it is from, and lines of text."""
+def headed(sheet: Figure, title: str, about: Iterable[str], lines: Iterable[str]) -> None:
+    """A title on top, lines on where it is from, and lines of text."""
     width, height = sheet.get_size_inches()
     sheet.text(0.15 / width, 1 - 0.32 / height, title, fontsize=13, weight="bold")
-    for i, (line, colour) in enumerate([(cite, SOFT)] * bool(cite) + [(line, INK) for line in lines], 1):
+    for i, (line, colour) in enumerate([(line, SOFT) for line in about] + [(line, INK) for line in lines], 1):
         sheet.text(0.15 / width, 1 - (0.37 + LINE * i) / height, line, fontsize=8, color=colour)
 
 

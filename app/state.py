@@ -149,10 +149,8 @@ def _read_choice(kind, query, default, prefix=""):
         if isinstance(text, str) and text in choices:
             default = choices[text]()
         else:
-            known = {choice.lower(): choice for choice in choices}
-            near = difflib.get_close_matches(text[:LONGEST].lower(), known, 1) if isinstance(text, str) else []
-            guess = f"; did you mean {known[near[0]]}?" if near else ""
-            problems.append(Problem(f"{key} = {_short(text)}; choose one of {', '.join(choices)}{guess}", f"kept {type(default).__name__}"))
+            asked = f"{key} = {_short(text)}; choose one of {', '.join(choices)}{guess(text, choices)}"
+            problems.append(Problem(asked, f"kept {type(default).__name__}"))
     value, found = _read_fields(default, query, prefix + PLACE[kind])
     return value, problems + found
 
@@ -273,6 +271,13 @@ def misnamed_figures(query: Mapping[str, str], known: Collection[str]) -> tuple[
     return [name for name in names if name in known], [
         f"figures = {_short(name)}; choose from {', '.join(known)} (left out)" for name in wrong[:MESSAGES]
     ]
+
+
+def guess(text, choices: Iterable[str]) -> str:
+    """What somebody may have meant, as the end of a message; empty if nothing is near."""
+    known = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(text[:LONGEST].lower(), known, 1) if isinstance(text, str) else []
+    return f"; did you mean {known[near[0]]}?" if near else ""
 
 
 def _short(text) -> str:

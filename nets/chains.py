@@ -52,6 +52,11 @@ class Sampler(ABC):
     full = False  # it needs the full data at each step
     cost = 1  # gradients of a step, on average
 
+    @property
+    def still(self) -> "Sampler":
+        """Its sibling without momentum, whose steps a Metropolis test can judge: where eps="auto" begins."""
+        return self
+
     def begin(self, chains: Chains):
         """What the sampler remembers beside w."""
         return None

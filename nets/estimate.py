@@ -196,7 +196,7 @@ class Estimation:
         yield self._nothing_yet(sampler, done, notes)
         if tuned:
             self._computable()
-            for eps, steps in self._tune():
+            for eps, steps in replace(self, sampler=sampler.still)._tune():
                 sampler, done = replace(sampler, eps=eps), done + steps
                 yield self._nothing_yet(sampler, done, notes)
         twice: Estimate | None = None  # the estimate at twice the step
@@ -379,7 +379,7 @@ def _first_guess(run: Estimation) -> tuple[float, int]:
         _, taken, would = run._trial(eps, first, run.seed, 1)
         acceptance = taken if math.isnan(would) else would  # a share of few steps is coarse
         if math.isnan(acceptance):
-            raise ValueError(f"eps = 'auto': {run.sampler!r} has momentum, so no acceptance to tune by; give a number, or use SGLD, MALA or HMC")
+            raise ValueError(f"eps = 'auto': {run.sampler!r} has no acceptance to tune by; give a number, or its sibling `still` that has")
         fine = acceptance >= run._aim
         tries += first
         if up is not None and fine != up:

@@ -11,6 +11,7 @@ import torch
 
 from landscapes.scale import Range, check
 from nets.chains import Sampler, StepSize, Tether
+from nets.sgld import SGLD
 
 Friction = Annotated[float, Range(1e-6, 1, log=True, help="friction a: share of the momentum lost in a step; 1 is SGLD", shown=(1e-3, 1))]
 
@@ -28,6 +29,10 @@ class SGHMC(Sampler):
 
     def __post_init__(self):
         check(self)
+
+    @property
+    def still(self):
+        return SGLD(self.eps, self.gamma)
 
     def begin(self, chains):
         v = chains.streams.normal_(torch.empty_like(chains.w)).mul_(math.sqrt(self.eps / 2))
@@ -57,6 +62,10 @@ class SGNHT(Sampler):
 
     def __post_init__(self):
         check(self)
+
+    @property
+    def still(self):
+        return SGLD(self.eps, self.gamma)
 
     def begin(self, chains):
         v = chains.streams.normal_(torch.empty_like(chains.w)).mul_(math.sqrt(self.eps / 2))

@@ -70,6 +70,10 @@ class AdamSGLD(Sampler):
     def __post_init__(self):
         check(self)
 
+    @property
+    def still(self):
+        return RMSPropSGLD(self.eps, self.gamma, self.decay, self.stability, self.correction)
+
     def begin(self, chains):
         memory = Moments(chains, self)
         memory.m = torch.zeros_like(chains.w)

@@ -468,7 +468,8 @@ def test_formulas_reach_mathjax_as_they_are_written_and_text_cannot_become_marku
     html = rendered("A *word*, $a_1 * b_1 * c < d$ and $$x_{1}\\,y$$ <script>alert(1)</script> [link](javascript:alert(1)) {{0.5|<b>}}")
     assert r"\(a_1 * b_1 * c \lt  d\)" in html and r"$$x_{1}\,y$$" in html and "<em>word</em>" in html
     assert "<script" not in html and "javascript:alert" not in re.findall(r'href="([^"]*)"', html) and "<b>" not in html
-    assert '<span class="computed" data-help="Computed: &lt;b&gt;">0.5</span>' in html
+    assert '<span class="computed" data-help="Computed, and compared with this text by a test">0.5</span>' in html
+    assert 'data-help="&lt;b&gt;">0.5</span>' in rendered("{{0.5|<b>}}", checked=False)
     assert formulas("$a$ and $$b$$", "$c$") == ["a", "b", "c"]
     assert rendered("5 $ and 6 $").count("$") == 2
 

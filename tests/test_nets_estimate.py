@@ -17,7 +17,7 @@ from nets.estimate import Estimation
 from nets.health import Health, Seen, drifts, examine
 from nets.linear_target import LinearTarget
 from nets.losses import half_squares
-from nets.samplers import HMC, MALA, SGHMC, SGLD, SGNHT, DiagonalSGLD, RMSPropSGLD
+from nets.samplers import HMC, MALA, SGHMC, SGLD, SGNHT, AdamSGLD, DiagonalSGLD, RMSPropSGLD
 from nets.targets import Potential
 from nets.watch import Look, Watched
 
@@ -233,13 +233,16 @@ def test_half_as_long_chains_that_disagree_cut_the_step_and_the_report_says_so()
     assert steps[0] == 0 and steps == sorted(steps) and steps[-1] == found.step
 
 
-@pytest.mark.parametrize("sampler", [SGLD(gamma=0.0), RMSPropSGLD(gamma=0.0)], ids=lambda each: type(each).__name__)
-def test_without_a_metropolis_test_the_tuned_step_is_cut_until_the_step_itself_adds_little(sampler):
+UNTESTED = [(SGLD(gamma=0.0), 16), (RMSPropSGLD(gamma=0.0), 16), (SGHMC(gamma=0.0), 16), (AdamSGLD(gamma=0.0, momentum=0.8), 100)]
+
+
+@pytest.mark.parametrize(("sampler", "chains"), UNTESTED, ids=lambda each: type(each).__name__)
+def test_without_a_metropolis_test_the_tuned_step_is_cut_until_the_step_itself_adds_little(sampler, chains):
     # n beta E[K] = lambda = 1/4 exactly: acceptance alone ends at a step that adds 11 % (SGLD), or at which all chains die (RMSProp-SGLD)
     well = Potential(lambda w: 0.5 * w.pow(4).sum(1), torch.zeros(1, dtype=torch.float64))
-    tuned = estimate_target(well, sampler, 1000.0, eps="auto", chains=16, draws=5000, burn_in=1000)
+    tuned = estimate_target(well, sampler, 1000.0, eps="auto", chains=chains, draws=5000, burn_in=1000)
     # twice the step changes it by less than 5 %, or by less than two standard errors; so then does this one, to first order
-    assert abs(tuned.mean - 0.25) < 0.05 * 0.25 + 4 * tuned.stderr and tuned.stderr < 0.03 * 0.25 and tuned.health.ok
+    assert abs(tuned.mean - 0.25) < 0.05 * 0.25 + 4 * tuned.stderr and tuned.stderr < 0.04 * 0.25 and tuned.health.ok
     found = [finding.text for finding in tuned.health if finding.name in ("step cut", "step compared")]
     assert len(found) > 1 and found[-1].startswith("lambda-hat was")
 
@@ -637,7 +640,6 @@ def late(label: int) -> torch.Tensor:
         ({"baseline": "zero"}, "'full' or 'batch'"),
         ({"sampler": "SGLD"}, "SGLD"),
         ({"sampler": MALA(), "batch": 10}, "full data"),
-        ({"sampler": SGHMC(), "eps": "auto"}, "momentum"),
         ({"eps": "automatic"}, "'auto'"),
         ({"eps": -1.0}, "eps"),
         ({"only": ["wait"]}, "weight"),

@@ -308,8 +308,14 @@ def test_data_that_are_not_there_are_named_with_the_remedy_and_not_used(monkeypa
 
 def test_warnings_of_the_chains_stand_beside_the_comparison():
     calm = looks([1, 0.1], [1, 2])
-    assert netlab.warned(History()) == netlab.warned(history(calm, calm)) == ""
-    assert "B: step too large" in netlab.warned(history(calm, [look._replace(warnings=("step too large",)) for look in calm]))
+    warm = [look._replace(warnings=("step too large",)) for look in calm]
+
+    def warned(a, b):
+        return netlab.warned(history(a, b), verdict(history(a, b)))
+
+    assert warned(calm, calm) == "" and "(B: step too large)" in warned(calm, warm)
+    assert warned(calm[:-1], [*calm[:-1], warm[-1]]) == "", "of a look that is not told yet"
+    assert warned(calm, [look._replace(llc=-9.0) for look in warm]) == "", "which is said to be at no minimum"
 
 
 def test_natural_gradients_are_named_for_what_they_are():
