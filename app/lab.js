@@ -151,7 +151,7 @@ export function render({model, view}) {
   const pointed = () => { // noise and curvature at the pointer, and where they are proportional
     const {meta, pointer, proportional: found} = stage
     if (!meta || !pointer) return
-    const words = stage.at(...pointer).map(text => element("span", {class: "words", text}))
+    const words = stage.at(...pointer).map(text => element("span", {class: "words", text: text.replace(/-(?=\d)/g, "−")}))
     const kinds = [chip("h line", "H"), chip("bayes line", "BΣ"), chip("g dash", "G")]
     const bands = [found?.within.length && chip("exact", "within 10 %"), found?.negative.length && chip("steep", "H < 0")]
     legend(meta.dim === 1 ? "noise" : "ellipse", [...kinds, ...bands, ...words])

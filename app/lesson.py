@@ -4,6 +4,7 @@ Reading a file never fails on what somebody wrote in it but with one `Mistake`, 
 """
 
 import base64
+import difflib
 import functools
 import html
 import itertools
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from latex2mathml.converter import convert
+from latex2mathml.symbols_parser import SYMBOLS
 from markdown_it import MarkdownIt
 
 from app.state import FRAME
@@ -173,10 +175,11 @@ class _Reader:
                 )
                 choices.append((found[2], found[1] != " "))
             else:
+                self.slip(line, number)
                 (answer if part == "answer" else text).append(self.lines[i - 1].rstrip())
         if part == "question":
             self.fail(asked, "this question has no answer:")
-        if part == "answer" and not (len(choices) > 1 and any(right for _, right in choices)):
+        if part == "answer" and not (len(choices) > 1 and sum(right for _, right in choices) == 1):
             self.fail(asked, "a question has at least two choices, - [ ] wrong and - [x] right, one of them right")
         if covered and ("answer" not in states or "text" in states):
             self.fail(
@@ -184,9 +187,22 @@ class _Reader:
             )
         show = states.get("text", before) or self.fail(start + 1, "the first step needs a line show: with the state of a lab, its link or its query")
         for kind, lines in (("step", text), ("answer", answer)):
+            if "$$" in FORMULA.sub("", "\n".join(lines)):
+                self.fail(start + 1, f"a formula of the {kind} has no end; it stands between $$ and $$, or $ and $")
             if not "".join(lines).strip() and (kind == "step" or part == "answer"):
                 self.fail(start + 1, f"the {kind} has no text")
         return Step(title, "\n".join(text).strip(), show, tuple(choices), "\n".join(answer).strip(), states.get("answer"), bool(covered), start + 1)
+
+    def slip(self, line: str, number: int) -> None:
+        """Fail at what looks like a word of this format and would be shown as text: an answer given away, a picture that is another."""
+        if line.lower().startswith(WORDS):
+            word = line.partition(":")[0].lower()
+            self.fail(number, f"{line[:40]!r} would be shown as text; write {word}: in small letters")
+        if re.match(r"(&\w|[\w.]+=[^\s=]+(&|$))", line):
+            self.fail(number, f"{line[:40]!r} would be shown as text; a state goes on right below its show:, in lines that begin with &")
+        bare = NUMBER.sub("", FORMULA.sub("", line))
+        if "{{" in bare or "}}" in bare:
+            self.fail(number, f"{line[:40]!r}: a number is written {{{{0.117|what it is}}}}")
 
     def state(self, text: str, before: State | None, line: int) -> State:
         """`text` is a link, a query, or, beginning with &, what changes of the state before."""
@@ -253,8 +269,27 @@ def _known(path: pathlib.Path, changed: tuple[int, ...]) -> Lesson:
     return read(path)
 
 
+def misspelt(tex: str) -> Iterator[str]:
+    """What looks like a slip in a formula: braces without their pair, a command that is none and is nearly another."""
+    bare = re.sub(r"\\[{}]", "", tex)
+    if bare.count("{") != bare.count("}"):
+        yield f"opens {bare.count('{')} braces and closes {bare.count('}')}"
+    for name in dict.fromkeys(re.findall(r"\\[a-zA-Z]+", tex)):
+        try:
+            unknown = name in convert(name)  # what it does not know stays as it is
+        except Exception:  # it wants more than its name
+            continue
+        near = difflib.get_close_matches(name, SYMBOLS, 1, 0.8) if unknown else []
+        if near:
+            yield f"has {name}; did you mean {near[0]}?"
+
+
 def misfits(lesson: Lesson, heard: Mapping[str, object]) -> Iterator[str]:
-    """What labs cannot use of a lesson's states; heard: {page: function that takes a query and returns messages}."""
+    """What labs cannot use of a lesson's states, and slips in formulas; heard: {page: function that takes a query and returns messages}."""
+    for step in lesson.steps:
+        for tex in formulas(step.text, step.answer, *(words for words, _ in step.choices)):
+            for text in misspelt(tex):
+                yield f"{lesson.name}.md, line {step.line}: the formula {tex[:40]!r} {text}"
     for state in lesson.states:
         query = dict(state.query) | ({"figures": ",".join(state.figures)} if state.figures else {})
         for message in heard[state.page](query) if state.page in heard else ():

@@ -74,15 +74,22 @@ def shown(state: State, union: tuple[str, ...]) -> dict:
 
 def described(lesson: Lesson, following: Lesson | None) -> dict:
     """All that the browser knows of a lesson, but its texts."""
-    union = {page: lessons.figures(lesson.states, page) for page in {state.page for state in lesson.states}}
+    from app.pages import figure_names
+
+    def known(state: State) -> State:  # of wrong names its author is told
+        names = figure_names(state.page)
+        return state._replace(figures=tuple(name for name in state.figures if name in names))
+
+    states = [known(state) for state in lesson.states]
+    union = {page: lessons.figures(states, page) for page in {state.page for state in states}}
     return {
         "name": lesson.name,
         "title": lesson.title,
         "steps": [
             {
                 "title": step.title,
-                "show": shown(step.show, union[step.show.page]),
-                "after": shown(step.after, union[step.after.page]) if step.after else None,
+                "show": shown(known(step.show), union[step.show.page]),
+                "after": shown(known(step.after), union[step.after.page]) if step.after else None,
                 "covered": step.covered,
                 "choices": [[lessons.inline(words), right] for words, right in step.choices],
             }
@@ -148,8 +155,8 @@ class Session:
         )
         if self.lesson:
             self.turn(step)
-            if own(self.lesson):
-                pn.state.onload(lambda: jobs().submit(self.proofread))
+        if mine := [one for one in ([self.lesson] if self.lesson else shelf.lessons.values()) if own(one)]:
+            pn.state.onload(lambda: jobs().submit(self.proofread, mine))
 
     def turn(self, step: int) -> None:
         """Show the texts of a step."""
@@ -165,10 +172,10 @@ class Session:
         if self.lesson and isinstance(step, int) and not isinstance(step, bool) and 0 <= step < len(self.lesson.steps):
             self.turn(step)
 
-    def proofread(self) -> None:
-        """In a thread: tell the author of a lesson what its labs cannot use. Those of this package are tested."""
+    def proofread(self, mine: list[Lesson]) -> None:
+        """In a thread: tell the author of lessons what their labs cannot use. Those of this package are tested."""
         try:
-            found = list(lessons.misfits(self.lesson, listeners(self.lesson)))
+            found = [text for one in mine for text in lessons.misfits(one, listeners(one))]
         except Exception:
             log.exception("a lesson could not be proofread")
             return

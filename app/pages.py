@@ -521,11 +521,17 @@ def misnamed(query: Mapping[str, str]) -> list[str]:
     return [] if name in PAGES else [f"{key} = {_short(name)} is not known; choose one of {', '.join(PAGES)} (the landscape lab is shown)"]
 
 
+def figure_names(page: str) -> list[str]:
+    """What `figures=` of a lab may name; nothing where it names none."""
+    session = PAGES[page]()
+    cells = FIGURES if session is Session else getattr(session, "cells", {})
+    return list(cells) if session is Session or not cells else [*cells, "words"]
+
+
 def messages(page: str, query: Mapping[str, str]) -> list[str]:
     """What a lab would say of a query; nothing if it can use all of it."""
-    session, found = PAGES[page](), []
-    query, cells = dict(query), FIGURES if session is Session else [*getattr(session, "cells", {}), "words"]
-    found += misnamed_figures(query, cells)[1] if len(cells) > 1 else []
+    session, query, cells = PAGES[page](), dict(query), figure_names(page)
+    found = misnamed_figures(query, cells)[1] if cells else []
     query.pop("figures", None)
     if session in (Session, escape.Session):
         return found + (read if session is Session else escape.decode)(query)[1]

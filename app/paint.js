@@ -50,10 +50,14 @@ const paintFigure = (figure, dark, scale) => {
   }
 }
 
-// a narrow figure's ticks at powers of ten: only as many as its labels have room for
+// a narrow figure's ticks: only as many as its labels have room for
 const sparse = (figure, width) => {
   for (const axis of figure.below) {
     const {ticker} = axis, wide = 3.6 * parseFloat(axis.major_label_text_font_size || 12)
+    if (ticker.type === "BasicTicker") {
+      const few = Math.max(2, Math.min(5, Math.floor((width - 70) / (1.2 * wide))))
+      if (ticker.desired_num_ticks !== few) ticker.setv({desired_num_ticks: few}, {sync: false})
+    }
     if (ticker.type !== "FixedTicker" || !figure.x_range || !ticker.ticks?.length) continue
     if (ticker.ticks !== ticker.thinned) ticker.own = ticker.ticks // new ones from the server
     const ends = [figure.x_range.start, figure.x_range.end], inside = ticker.own.filter(tick => tick >= Math.min(...ends) && tick <= Math.max(...ends))

@@ -72,7 +72,7 @@ def draw(plates: Sequence[Plate], title: str, says: str = "", cite: str = "") ->
     width = WIDE * columns
     lines = textwrap.wrap(says, int(WORDS * columns * 1.05))
     above = [1 + len(_packed(plate.legend)) for plate in plates]
-    heads = [max(above[row * columns : (row + 1) * columns]) * LINE + 0.12 for row in range(rows)]
+    heads = [max(above[row * columns : (row + 1) * columns]) * LINE + 0.2 for row in range(rows)]
     head = 0.52 + LINE * (len(lines) + bool(cite))
     height = head + sum(heads) + TALL * rows
     sheet = Figure(figsize=(width, height))

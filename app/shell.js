@@ -74,7 +74,7 @@ const embed = () => pushButton("Embed", "A frame with this picture, for a slide 
     try { await navigator.clipboard.writeText(snippet); copy.textContent = "Copied" } catch { text.select() }
   })
   const box = element("dialog", {class: "embed", "aria-label": "Embed this picture", onclose: () => box.remove()}, element("h2", {text: "Embed this picture"}),
-    element("p", {text: "Paste it into reveal.js, Quarto, Jupyter Book or Moodle. The frame shows this state without the bar; it needs this server, which may run on the lecturer's own machine."}),
+    element("p", {text: "Paste it into reveal.js, Quarto, Jupyter Book or Moodle. The frame plays this state from its first step, without the bar; figures=… in it names the figures, else those that have room. It needs this server, which may run on the lecturer's own machine."}),
     text, ...page === "lessons" ? [] : [element("p", {text: "One file that needs no server and no internet, alive or with its recorded frames, is written by:"}),
     element("pre", {class: "command", tabindex: 0, text: `python -m app export "${state.toString().replaceAll("%2C", ",")}" --out widget.html`})],
     element("div", {class: "row"}, copy, pushButton("Close", "Close", () => box.close())))

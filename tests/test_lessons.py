@@ -386,6 +386,12 @@ def test_a_copied_link_and_a_frames_address_are_states(tmp_path):
         ("question: What happens?", "question:", 10, "its text"),
         ("- [ ] Nothing", "* Nothing", 11, "- [ ] wrong or - [x] right"),
         ("- [x] Something", "- [ ] Something", 10, "one of them right"),
+        ("- [ ] Nothing", "- [x] Nothing", 10, "one of them right"),
+        ("question: What", "Question: What", 10, "write question: in small letters"),
+        ("&landscape=DoubleWell", "\n&landscape=DoubleWell", 7, "lines that begin with &"),
+        ("&landscape=DoubleWell", "landscape=DoubleWell", 6, "lines that begin with &"),
+        ("More.", "A share of {{0.5}}.", 17, "a number is written {{0.117|what it is}}"),
+        ("More.", "So $$x^2 is.", 16, "has no end"),
         ("answer: This.\nshow: &lr=0.02", "answer:", 4, "the answer has no text"),
         ("More.", "", 16, "the step has no text"),
     ],
@@ -451,6 +457,13 @@ def test_a_lesson_of_ones_own_is_read_anew_when_it_has_changed(tmp_path, monkeyp
     os.utime(path, ns=(1, 1))
     assert shelf().lessons["mine"].title == "Three valleys"
     assert list(shelf().lessons)[-1] == "mine"
+
+
+def test_slips_in_formulas_are_told_and_what_is_right_or_unknown_is_not():
+    assert list(lesson.misspelt(r"\tfrac{1}{2} \left\{ \hat\lambda \right\} x^{{2}} \ourownmacro")) == []
+    assert list(lesson.misspelt(r"\frac{1}{2")) == ["opens 2 braces and closes 1"]
+    assert list(lesson.misspelt(r"\lamda_1")) == [r"has \lamda; did you mean \lambda?"]
+    assert [text for one in LESSONS.values() for text in misfits(one, {})] == []
 
 
 def test_a_folder_that_is_none_is_told(monkeypatch):

@@ -661,7 +661,7 @@ def test_noise_over_curvature_is_read_off_with_pointer_and_keys_and_where_they_p
     lab.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.7 * box["height"])
     lab.painted()
     before = words.inner_text()
-    assert re.match(r"at -?[\d.]+: H .*BΣ/H = ", before)
+    assert re.match(r"at −?[\d.]+: H .*BΣ/H = ", before)
     figure.locator("h2").focus()
     lab.page.keyboard.press("ArrowRight")
     lab.painted()
