@@ -660,12 +660,15 @@ def test_noise_over_curvature_is_read_off_with_pointer_and_keys_and_where_they_p
     words, box = figure.locator(".words"), lab.page.locator("figure.cell.potential").bounding_box()
     lab.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.7 * box["height"])
     lab.painted()
-    before = words.inner_text()
-    assert re.match(r"at −?[\d.]+: H .*BΣ/H = ", before)
+
+    def at() -> float:
+        return float(re.match(r"at (−?[\d.]+): H .*BΣ/H = ", words.inner_text())[1].replace("−", "-"))
+
+    before = at()
     figure.locator("h2").focus()
     lab.page.keyboard.press("ArrowRight")
     lab.painted()
-    assert float(re.match(r"at (-?[\d.]+):", words.inner_text())[1]) > float(re.match(r"at (-?[\d.]+):", before)[1])
+    assert at() > before
 
 
 # Looks
