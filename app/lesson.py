@@ -289,7 +289,7 @@ def misfits(lesson: Lesson, heard: Mapping[str, object]) -> Iterator[str]:
     for step in lesson.steps:
         for tex in formulas(step.text, step.answer, *(words for words, _ in step.choices)):
             for text in misspelt(tex):
-                yield f"{lesson.name}.md, line {step.line}: the formula {tex[:40]!r} {text}"
+                yield f"{lesson.name}.md, line {step.line}: the formula “{tex[:40]}” {text}"
     for state in lesson.states:
         query = dict(state.query) | ({"figures": ",".join(state.figures)} if state.figures else {})
         for message in heard[state.page](query) if state.page in heard else ():
