@@ -128,10 +128,11 @@ class Estimation:
 
     sampler: by default MALA on the full data, SGLD on batches, both with eps="auto". nbeta: a number; None for n/log n, n the size of the
     data set; "devinterp-0.2" for that tool's old default, batch/log batch. eps: overrides the sampler's own step; "auto" tunes it to an
-    acceptance of 0.9 (0.65 for MALA in many directions) in short trials and then runs the chains. Where they die, accept too little, give more
-    than chains half as long, or health calls the step too large, they start again with a shorter one; without a Metropolis test they are also run
-    at half the step, until that changes lambda-hat by less than 5 % or two standard errors. Each cut is a note in the health report. Chains
-    that are not in equilibrium ask for longer chains, not for a smaller eps, and MALA is exact at any step: both are reported only.
+    acceptance of 0.9 (0.65 for MALA in many directions) in short trials, those of its sibling without momentum where a sampler has it, and then
+    runs the chains. Where they die, accept too little, give more than chains half as long, or health calls the step too large, they start again
+    with a shorter one; without a Metropolis test they are also run at half the step, until that changes lambda-hat by less than 5 % or two
+    standard errors. Each cut is a note in the health report. Chains that are not in equilibrium ask for longer chains, not for a smaller eps,
+    and MALA is exact at any step: both are reported only.
     batch: samples a step, 0 for all. measure: draws' losses on the "batch" that moved the chain, or on the "full" data; baseline: L(w*) on the
     same "batch" (the default with batches: their scatter cancels) or on the "full" data. exact: (local, global) values of lambda, where known.
     """
@@ -379,7 +380,9 @@ def _first_guess(run: Estimation) -> tuple[float, int]:
         _, taken, would = run._trial(eps, first, run.seed, 1)
         acceptance = taken if math.isnan(would) else would  # a share of few steps is coarse
         if math.isnan(acceptance):
-            raise ValueError(f"eps = 'auto': {run.sampler!r} has no acceptance to tune by; give a number, or its sibling `still` that has")
+            raise ValueError(
+                f"eps = 'auto': {run.sampler!r} has no acceptance to tune by; give a number, or define `still`, a sibling of it that has"
+            )
         fine = acceptance >= run._aim
         tries += first
         if up is not None and fine != up:

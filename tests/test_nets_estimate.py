@@ -12,7 +12,7 @@ from torch.nn import functional
 
 import dynamics
 from nets import dln, estimate_llc, estimate_target, stream_llc
-from nets.chains import walk
+from nets.chains import Sampler, walk
 from nets.estimate import Estimation
 from nets.health import Health, Seen, drifts, examine
 from nets.linear_target import LinearTarget
@@ -593,6 +593,12 @@ def late(label: int) -> torch.Tensor:
     return CLASSES["y"].index_fill(0, torch.tensor([151]), label)
 
 
+class Silent(SGHMC):
+    """Of somebody who has not said what it is without momentum."""
+
+    still = Sampler.still
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -640,6 +646,7 @@ def late(label: int) -> torch.Tensor:
         ({"baseline": "zero"}, "'full' or 'batch'"),
         ({"sampler": "SGLD"}, "SGLD"),
         ({"sampler": MALA(), "batch": 10}, "full data"),
+        ({"sampler": Silent(), "eps": "auto"}, "no acceptance to tune by"),
         ({"eps": "automatic"}, "'auto'"),
         ({"eps": -1.0}, "eps"),
         ({"only": ["wait"]}, "weight"),
