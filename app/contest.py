@@ -373,7 +373,8 @@ class Verdict(NamedTuple):
 def verdict(
     history: History, read: Callable[[Look], float] = lambda look: look.llc, error: Callable[[Look], float] = lambda look: look.error
 ) -> Verdict:
-    """Of lambda-hat, or of what `read` and `error` take from a look. Errors are those of the estimates: of chains, not of other seeds."""
+    """Of lambda-hat, or of what `read` and `error` take from a look. Errors are those of the estimates, and of what lies between
+    two of them: of chains, not of other seeds."""
     both = [[look for look in list(looks) if math.isfinite(read(look)) and math.isfinite(error(look))] for looks in history.looks]
     steps = {look.step for look in both[0]} & {look.step for look in both[1]}
     if not steps:
@@ -386,7 +387,8 @@ def verdict(
         epochs = matched(both, lambda look: look.epoch)
     except ValueError:
         return Verdict(equal, None)
-    return Verdict(equal, Pair(values.values, errors.values, (values.loss, values.loss), epochs.values))
+    whole = tuple(map(math.hypot, errors.values, values.bends))
+    return Verdict(equal, Pair(values.values, whole, (values.loss, values.loss), epochs.values))
 
 
 def counted(number: int, word: str) -> str:

@@ -54,7 +54,7 @@ def says(found: Exact) -> str:
     equal = "=" if proven(found) else "≤"
     if here.lam == lam:
         return text + "The weights chosen (“your point”) have the same value."
-    return text + f"At the weights chosen (“your point”), whose layers have higher ranks, λ(w) {equal} {text_of(here.lam)}."
+    return text + f"At the weights chosen (“your point”: layers of ranks {in_runs(value.layers)}) λ(w) {equal} {text_of(here.lam)}."
 
 
 def proven(found: Exact) -> bool:

@@ -12,11 +12,16 @@ import numpy as np
 
 
 class Matched(NamedTuple):
-    """At this training loss: values[i] of run i, reached after steps[i] steps (interpolated)."""
+    """At this training loss: values[i] of run i, reached after steps[i] steps (interpolated).
+
+    bends[i]: how far values[i] may be off, as nothing was measured between two frames: a parabola in log loss through both that is monotone
+    between them leaves their chord by at most s (1 - s) |v' - v|, s the share of the way.
+    """
 
     loss: float
     values: tuple[float, ...]
     steps: tuple[float, ...]
+    bends: tuple[float, ...]
 
 
 def at_loss(losses, values, loss: float) -> float:
@@ -25,6 +30,11 @@ def at_loss(losses, values, loss: float) -> float:
     Exact where values are a linear function of log loss. Of noisy losses the first crossing comes a little early: score more samples.
     Raises ValueError if the losses never come down to it, or begin below it.
     """
+    return _at_loss(losses, values, loss)[0]
+
+
+def _at_loss(losses, values, loss: float) -> tuple[float, float]:
+    """(value, bend), see `Matched`."""
     losses, values = np.asarray(losses, float), np.asarray(values, float)
     if losses.ndim != 1 or losses.shape != values.shape or not len(losses):
         raise ValueError(f"{losses.shape} losses and {values.shape} values; give two sequences of the same length, at least 1")
@@ -37,12 +47,13 @@ def at_loss(losses, values, loss: float) -> float:
         raise ValueError(f"loss = {loss:g} is never reached: the lowest is {losses.min():g}; choose at least that, or train longer")
     after = below[0]
     if losses[after] == loss:
-        return float(values[after])
+        return float(values[after]), 0.0
     if after == 0:
         raise ValueError(f"loss = {loss:g} is above the first loss, {losses[0]:g}; choose a loss that was passed on the way")
     high, low = np.log(losses[after - 1]), np.log(max(losses[after], 1e-300))
     share = (high - math.log(loss)) / (high - low)
-    return float(values[after - 1] + share * (values[after] - values[after - 1]))
+    gap = float(values[after] - values[after - 1])
+    return float(values[after - 1] + share * gap), float(share * (1 - share) * abs(gap))
 
 
 def matched(runs: Sequence[Iterable], read: Callable[..., float | None], loss: float | None = None) -> Matched:
@@ -63,11 +74,13 @@ def matched(runs: Sequence[Iterable], read: Callable[..., float | None], loss: f
         raise ValueError("no runs; give the frames of at least one")
     if loss is None:
         loss = max(float(losses.min()) for losses, _, _ in curves)
-    values, steps = [], []
+    values, steps, bends = [], [], []
     for i, (losses, of_loss, at) in enumerate(curves):
         try:
-            values.append(at_loss(losses, of_loss, loss))
+            value, bend = _at_loss(losses, of_loss, loss)
+            values.append(value)
+            bends.append(bend)
             steps.append(at_loss(losses, at, loss))
         except ValueError as error:
             raise ValueError(f"run {i}: {error}") from None
-    return Matched(loss, tuple(values), tuple(steps))
+    return Matched(loss, tuple(values), tuple(steps), tuple(bends))

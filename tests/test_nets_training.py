@@ -497,6 +497,15 @@ def test_at_matched_loss_two_curves_that_are_one_function_of_the_loss_agree_thou
     assert a == pytest.approx(b, rel=0.2**2 / 2)  # linear between points 0.2 apart in log loss: (0.5 x 0.2)^2 / 8 at most
 
 
+def test_a_monotone_parabola_between_two_frames_is_within_the_bend():
+    """v = 4 s^2 with s from 0 to 1 in log loss: its slope goes from none to twice the chord's, the most a monotone one can."""
+    frames = [_point(0, math.exp(-1), 0.0), _point(1, math.exp(-3), 4.0)]
+    for s in (0.1, 0.5, 0.8):
+        found = matched([frames], lambda frame: frame.value, math.exp(-1 - 2 * s))
+        assert found.values[0] - 4 * s**2 == pytest.approx(found.bends[0])
+    assert matched([frames], lambda frame: frame.value).bends == (0.0,), "where it was measured"
+
+
 def test_the_first_crossing_counts_and_frames_without_scores_or_values_are_left_out():
     assert at_loss([4, 1, 2, 1, 0.5], [0, 10, 20, 30, 40], 1) == 10
     assert at_loss([4, 1], [0, 10], 2) == pytest.approx(5)  # halfway in the log

@@ -119,6 +119,8 @@ def test_at_matched_loss_a_difference_that_only_comes_from_the_loss_is_gone():
     assert found.equal.values == pytest.approx((35, 87.5)) and found.equal.epochs == (5, 5)
     assert found.same.losses[0] == pytest.approx(math.exp(-5))
     assert found.same.values == pytest.approx((35, 35)) and found.same.epochs == pytest.approx((5, 5 / 3.1))
+    share = (5 / 3.1) % 1  # of the way between the estimates around the fast one's diamond, where nothing was measured: they are 15.5 apart
+    assert found.same.errors == pytest.approx((1.0, math.hypot(1.0, share * (1 - share) * 15.5)))
     text = sentence(found, ("SGD", "B"))
     assert "After 5 epochs λ̂ is 35.0 ± 1.0 (SGD) and 87.5 ± 1.0 (B)" in text and text.endswith(
         "The difference is gone at the same loss: it only tells who has converged further."
