@@ -54,7 +54,7 @@ export function render({model, view}) {
     const focus = root.getRootNode().activeElement?.dataset?.action
     buttons.replaceChildren(...model.actions.map(({name, text, help, disabled, pressed, main}) =>
       pushButton(text, help, () => act(name), {"data-action": name, disabled: Boolean(disabled), class: main ? "go" : null, "aria-pressed": pressed == null ? null : String(pressed)})))
-    if (focus) buttons.querySelector(`[data-action="${focus}"]`)?.focus()
+    if (focus) (buttons.querySelector(`[data-action="${focus}"]:enabled`) ?? buttons.querySelector("button:enabled"))?.focus() // one that is over leaves it to another
   }
   const showLegends = () => {
     for (const [name, chips] of Object.entries(model.legends)) {

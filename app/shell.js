@@ -28,14 +28,32 @@ const remember = (query, frame = {}) => {
   if (text !== window.location.search) window.history.replaceState(null, "", text)
 }
 
+// a tablet lays the page out in its own width; Panel's page has no such line
+if (!document.querySelector("meta[name=viewport]")) document.head.append(Object.assign(document.createElement("meta"), {name: "viewport", content: "width=device-width, initial-scale=1"}))
+
 // its name is what it says, or, where that is a sign only, its help
 const pushButton = (text, help, onclick, extra = {}) => element("button", {type: "button", title: help, "aria-label": /\p{L}{2}/u.test(text) ? null : help, onclick, text, ...extra})
 
 // what is in view as a file: the server makes it, the browser keeps it
 const saveMenu = (model, kinds, name = "Save …") => {
   const head = element("option", {value: "", text: name})
-  const busy = yes => { menu.disabled = yes; menu.classList.toggle("busy", yes); head.textContent = yes ? "Saving …" : name }
-  const menu = element("select", {class: "save", title: "Save what is in view as a file", "aria-label": "Save as a file", onchange: () => { model.send_msg({save: menu.value}); menu.value = ""; busy(true) }},
+  let focused = false, stepped = false // with arrows on the closed list, each of which is a change: Enter takes the file
+  const busy = yes => {
+    if (yes) focused = menu.matches(":focus")
+    menu.disabled = yes
+    menu.classList.toggle("busy", yes)
+    head.textContent = yes ? "Saving …" : name
+    if (!yes && focused && !menu.getRootNode().activeElement) menu.focus()
+  }
+  const send = () => { model.send_msg({save: menu.value}); menu.value = ""; stepped = false; busy(true) }
+  const menu = element("select", {class: "save", title: "Save what is in view as a file", "aria-label": "Save as a file",
+    onpointerdown: () => { stepped = false },
+    onkeydown: event => {
+      if (event.key !== "Enter") stepped = !["Tab", " "].includes(event.key)
+      else if (stepped && menu.value) { event.preventDefault(); send() }
+      else stepped = false
+    },
+    onchange: () => { if (!stepped) send() }},
     head, ...kinds.map(([value, text]) => element("option", {value, text})))
   model.on("notices", () => busy(false)) // it says why there is no file
   model.on("file", () => {

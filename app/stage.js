@@ -61,7 +61,7 @@ class Stage {
     this.store = this.model("store")
     const text = this.store.data.meta?.[0], meta = text && JSON.parse(text)
     if (!text || !(this.some || this.model(meta.dim === 1 ? "potential" : "map"))) return false // its figures are still to come
-    if (this.meta && this.meta.dim !== meta.dim) this.pointer = null // it belongs to the other figures
+    if (this.meta && (this.meta.dim !== meta.dim || this.meta.ground !== meta.ground)) this.pointer = null // it belongs to the other landscape
     this.meta = meta
     this.arrays = unpacked(this.store.data.arrays[0], this.meta.places)
     const [from, to, bins] = this.meta.bins

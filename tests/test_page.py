@@ -731,6 +731,38 @@ LAID = """async () => {
 }"""
 
 
+def test_a_tablet_lays_the_page_out_in_its_own_width(site, browser):
+    context = browser.new_context(viewport={"width": 768, "height": 1024}, is_mobile=True, has_touch=True)
+    page = context.new_page()
+    page.goto(site.home + LANDSCAPE)
+    page.locator("figure.cell").first.wait_for()
+    page.wait_for_function("() => window.innerWidth === 768 && document.scrollingElement.scrollWidth <= 768")
+    context.close()
+
+
+def test_arrows_choose_a_file_and_enter_saves_it_and_the_focus_stays(lab):
+    menu, asked = lab.page.get_by_label("Save as a file"), lambda: [frame for frame in map(str, lab.sent) if '"save"' in frame]
+    before = len(asked())
+    menu.focus()
+    lab.page.keyboard.press("ArrowDown")
+    lab.painted()
+    assert menu.input_value() == ".png" and len(asked()) == before
+    lab.page.keyboard.press("ArrowDown")
+    with lab.page.expect_download() as saved:
+        lab.page.keyboard.press("Enter")
+    assert saved.value.suggested_filename == "lambdascape-landscape.svg"
+    lab.page.wait_for_function("() => document.lab.getRootNode().activeElement?.classList.contains('save')")
+    assert menu.input_value() == ""
+
+
+def test_the_pointer_on_the_map_is_that_of_the_landscape_and_not_of_one_before(lab, visit):
+    lab.choose("landscape", "NormalCrossing")
+    lab.choose("landscape", "MinimallySingular")
+    lab.page.locator('.lab[data-draft="false"]').wait_for()
+    words = lab.page.locator("figure.cell.ellipse .words").all_inner_texts()
+    assert words == visit(lab.page.url).page.locator("figure.cell.ellipse .words").all_inner_texts() and words
+
+
 @pytest.mark.parametrize("projector", ["", "1"])
 @pytest.mark.parametrize("size", [(640, 400), (420, 380)])
 def test_a_small_frame_shows_its_figures_whole(site, browser, size, projector):
