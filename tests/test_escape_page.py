@@ -95,16 +95,16 @@ def test_the_first_map_comes_by_itself_and_the_second_visitor_finds_it_done(visi
     assert visit().page.locator(".escape").get_attribute("data-drawn") == "120", "at the first look"
 
 
-def test_a_reload_finds_the_same_map(visit):
-    window = visit(SMALL).complete()
+def test_a_reload_finds_the_same_map(small):
+    window = small
     before = window.fills("rate"), window.text(".says"), window.page.url
     window.page.reload()
     window.complete()
     assert (window.fills("rate"), window.text(".says"), window.page.url) == before
 
 
-def test_the_pointer_reads_a_cell_in_words_and_a_click_opens_it_in_the_landscape_lab(visit):
-    window = visit(SMALL).complete()
+def test_the_pointer_reads_a_cell_in_words_and_a_click_opens_it_in_the_landscape_lab(small):
+    window = small
     box = window.page.locator('figure[data-name="exact"] .over').bounding_box()
     window.page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.5 * box["height"])
     window.until(chosen='"3,1"')
@@ -121,8 +121,8 @@ def test_the_pointer_reads_a_cell_in_words_and_a_click_opens_it_in_the_landscape
     window.complete()
 
 
-def test_a_map_is_read_and_opened_with_the_keyboard(visit):
-    window = visit(SMALL).complete()
+def test_a_map_is_read_and_opened_with_the_keyboard(small):
+    window = small
     window.page.locator('figure[data-name="rate"] .over').focus()
     for key in ("ArrowLeft",) * 9 + ("ArrowDown",) * 9 + ("ArrowRight",):
         window.page.keyboard.press(key)
@@ -131,6 +131,8 @@ def test_a_map_is_read_and_opened_with_the_keyboard(visit):
     window.page.keyboard.press("Enter")
     window.page.wait_for_selector(".lab[data-drawn]:not(.escape)")
     assert window.query()["w0"] == "1.3"
+    window.page.go_back()
+    window.complete()
 
 
 def test_table_and_pictures_are_saved(small, tmp_path):

@@ -11,7 +11,7 @@ from app import keeping
 
 STARTS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF", ".gif": b"GIF89a", ".html": b"<!DOCTYPE html>"}
 PAGES = {
-    "llc": {"page": "llc", "model": "Quadratic", "draws": "400", "burn_in": "100", "chains": "4", "figures": "lambda,law"},
+    "llc": {"page": "llc", "model": "Quadratic", "draws": "100", "burn_in": "20", "chains": "4", "figures": "lambda,law"},
     "dln": {"page": "dln", "t.steps": "400", "t.every": "100", "t.draws": "20", "figures": "loss,depth"},
     "networks": {"page": "networks", "data.size": "300", "net.hidden": "8", "epochs": "1", "look.draws": "10", "look.count": "1"},
     "escape": {"page": "escape", "x.count": "3", "y.count": "3", "n": "100", "steps": "40"},
