@@ -19,7 +19,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 import torch
 
-from app.numerals import measured, number
+from app.numerals import counted, measured, number
 from landscapes.scale import Range, Text, check
 from nets import CIFAR10, MLP, MNIST, SGD, Data, Digits, FashionMNIST, LeNet5, Model, OnlineNGD, Optimiser, Race, SmallCNN, Standings, Training
 from nets.data import root
@@ -391,14 +391,6 @@ def verdict(
     return Verdict(equal, Pair(values.values, whole, (values.loss, values.loss), epochs.values))
 
 
-def counted(number: int, word: str) -> str:
-    """
-    >>> counted(1, "epoch"), counted(20, "epoch")
-    ('1 epoch', '20 epochs')
-    """
-    return f"{number} {word}{'s' * (number != 1)}"
-
-
 def sentence(found: Verdict, names: Sequence[str]) -> str:
     """What both comparisons give, in words; empty before the first look."""
     if found.equal is None:
@@ -418,7 +410,7 @@ def sentence(found: Verdict, names: Sequence[str]) -> str:
         return text + "They have had no training loss in common yet."
     at = f"At the same loss {number(same.losses[0], 2)} (epochs {same.epochs[0]:.3g} and {same.epochs[1]:.3g})"
     if any(value < -2 * error for value, error in zip(same.values, same.errors, strict=True)):
-        return text + f"{at} not both were at a minimum (λ̂ < 0): nothing can be compared there yet."
+        return text + f"{at} they were not both at a minimum (λ̂ < 0): nothing can be compared there yet."
     text += f"{at}: {said(same)}. "
     apart = [abs(pair.z) > 2 for pair in (equal, same)]
     if not any(apart):

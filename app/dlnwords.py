@@ -17,8 +17,12 @@ def text_of(number: Fraction) -> str:
 
 def chain(widths: Sequence) -> str:
     """10–6–6–10; long ones cut."""
-    shown = list(map(str, widths))
-    return "–".join(shown if len(shown) <= DRAWN else [*shown[:4], "…", *shown[-3:]])
+    return "–".join(cut(list(map(str, widths))))
+
+
+def cut(parts: list[str]) -> list[str]:
+    """At most DRAWN of them, the middle left out."""
+    return parts if len(parts) <= DRAWN else [*parts[:4], "…", *parts[-3:]]
 
 
 def in_runs(ranks: Sequence[int]) -> str:
@@ -26,8 +30,7 @@ def in_runs(ranks: Sequence[int]) -> str:
     if len(ranks) <= DRAWN:
         return ", ".join(map(str, ranks))
     runs = [(rank, sum(1 for _ in same)) for rank, same in itertools.groupby(ranks)]
-    few = [str(rank) if times == 1 else f"{rank} ({times} times)" for rank, times in runs]
-    return ", ".join(few if len(few) <= DRAWN else [*few[:4], "…", *few[-3:]])
+    return ", ".join(cut([str(rank) if times == 1 else f"{rank} ({times} times)" for rank, times in runs]))
 
 
 def listed(parts: Sequence[str]) -> str:

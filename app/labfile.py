@@ -43,9 +43,9 @@ def save(session, path: pathlib.Path, told: Callable[[str], None] = lambda label
     else:
         for label in filter(None, session.record()):
             told(label)
-        if suffix == ".csv" and not session.table():
-            raise ValueError(f"there is no row to write: {session.view.says}")
         content = session.table().encode() if suffix == ".csv" else paper.written(session.sheet()(), suffix)
+        if not content:
+            raise ValueError(f"there is no row to write: {session.view.says}")
     with export.whole(path) as target:
         pathlib.Path(target).write_bytes(content)
 

@@ -17,10 +17,10 @@ from dataclasses import replace
 
 from app import landscapelab as lab
 from app import state
-from app.contest import PICTURES, SETS, Contest, History, Looks, Net, Racing, Verdict, counted, missing, sentence, verdict
+from app.contest import PICTURES, SETS, Contest, History, Looks, Net, Racing, Verdict, missing, sentence, verdict
 from app.live import Asked
 from app.netfigures import CELLS, WAITING, bottom, sources, spans, visible
-from app.numerals import measured, number, signed
+from app.numerals import counted, measured, number, signed
 from app.page import Session as Base
 from app.page import asked
 from app.tabs import Tab

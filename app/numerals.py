@@ -29,3 +29,11 @@ def measured(mean: float, stderr: float) -> str:
     places = max(0, 1 - math.floor(math.log10(stderr)))
     both = signed(f"{mean:,.{places}f} ± {stderr:,.{places}f}") if places < 9 else f"{number(mean)} ± {number(stderr, 1)}"
     return f"({both})·10{str(shift).translate(RAISED)}" if shift else both
+
+
+def counted(many: float, word: str) -> str:
+    """
+    >>> counted(1, "epoch"), counted(2000, "step")
+    ('1 epoch', '2,000 steps')
+    """
+    return f"{many:,.0f} {word}{'s' * (many != 1)}"

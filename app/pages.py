@@ -359,7 +359,7 @@ class Session(Saver):
     def change(self, values: dict[str, str]) -> None:
         """New values from the form; what is wrong keeps its value, and a notice says so."""
         state, messages = lab.decode({name: text.replace(" ", "") if name in ("start", "at") else text for name, text in values.items()}, self.state)
-        self.replace(state, messages, rebuild=bool(messages))
+        self.replace(state, messages, rebuild=False)
 
     def replace(self, state: Lab, messages: Sequence[str] = (), rebuild: bool = True) -> None:
         before, (state, told) = self.state, fitted(state, messages)

@@ -13,7 +13,7 @@ import numpy as np
 from contourpy import contour_generator
 
 from app.landscapelab import RULE_NAMES, Lab
-from app.numerals import measured
+from app.numerals import counted, measured
 from dynamics import Finite, Posterior, Result
 from dynamics.presets import drifted
 from landscapes import Valley
@@ -312,8 +312,7 @@ def says(lab: Lab, outcomes, posterior) -> list[tuple[str, bool]]:
             left = 100 * out.share_left
             rest = "of the rest" if lost else "of all"
             barrier = "the barrier" if len(run.landscape.barriers) == 1 else "the first barrier"
-            text += f"; {rest}, {left[0]:.3g} % start left of {barrier} and {left[-1]:.3g} % are there after "
-            text += f"{run.steps:,} step{'s' * (run.steps != 1)}"
+            text += f"; {rest}, {left[0]:.3g} % start left of {barrier} and {left[-1]:.3g} % are there after {counted(run.steps, 'step')}"
         elif out.survivors:
             best = run.landscape.minima[0]
             if any(best.at):  # one point of a curve of minima: the distance to it says little
@@ -323,7 +322,7 @@ def says(lab: Lab, outcomes, posterior) -> list[tuple[str, bool]]:
                 text += f"; the median ends {away:.3g} from {best.name}" if away > NOTHING else f"; the median ends at {best.name}"
         parts.append((f"{text}.", False))
     if run.landscape.barriers:
-        parts.append((f"Bayes, with {posterior.n:,.0f} sample{'s' * (posterior.n != 1)}, puts {100 * _masses(posterior)[0]:.3g} % there.", True))
+        parts.append((f"Bayes, with {counted(posterior.n, 'sample')}, puts {100 * _masses(posterior)[0]:.3g} % there.", True))
     if run.data.slope:
         parts.append(("With a ≠ 0 the minima move: the λ shown belong to a = 0.", False))
     return parts

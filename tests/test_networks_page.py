@@ -150,7 +150,7 @@ def test_a_negative_lambda_hat_is_called_meaningless_and_nothing_is_said_before_
     within = sentence(Verdict(Pair((-0.002, 5.0), (0.03, 0.1), (1.0, 1.0), (3, 3)), None), ("A", "B"))
     assert "means nothing" not in within, "0 within its error"
     early = sentence(verdict(history(looks(losses, [-9, 2, 3]), looks(losses[:1].repeat(3), [1, 2, 3]))), ("A", "B"))
-    assert "yet: the chains" not in early and early.endswith("not both were at a minimum (λ̂ < 0): nothing can be compared there yet.")
+    assert "yet: the chains" not in early and early.endswith("they were not both at a minimum (λ̂ < 0): nothing can be compared there yet.")
     apart = verdict(history(looks(losses, [1, 2, 3]), looks(losses * 1e-3, [1, 2, 3])))
     assert apart.same is None and "no training loss in common" in sentence(apart, ("A", "B"))
 
